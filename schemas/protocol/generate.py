@@ -148,7 +148,7 @@ def emit(entity: EntityRow, versions: list[int], out: list[str], seen: dict[str,
     for row in entity.rows:
         if row.entity is not None:
             emit(row.entity, versions, out, seen, "")
-    body = [f"class {entity.name}(Message):"]
+    body = [f"class {entity.name}(Message, frozen=True, kw_only=True):"]
     if header:
         body.append(f'    """{header}"""')
         body.append("")

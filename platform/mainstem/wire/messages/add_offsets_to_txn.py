@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AddOffsetsToTxnRequest(Message):
+class AddOffsetsToTxnRequest(Message, frozen=True, kw_only=True):
     """API key 25, v0-4, flexible from v3."""
 
     transactional_id: str = ""
@@ -24,7 +24,7 @@ class AddOffsetsToTxnRequest(Message):
 REQUEST = Schema(AddOffsetsToTxnRequest, api_key=25, versions=(0, 4), flexible_from=3)
 
 
-class AddOffsetsToTxnResponse(Message):
+class AddOffsetsToTxnResponse(Message, frozen=True, kw_only=True):
     """API key 25, v0-4, flexible from v3."""
 
     throttle_time_ms: int = 0

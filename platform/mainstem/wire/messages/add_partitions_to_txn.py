@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AddPartitionsToTxnTopic(Message):
+class AddPartitionsToTxnTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class AddPartitionsToTxnTopic(Message):
     )
 
 
-class AddPartitionsToTxnTransaction(Message):
+class AddPartitionsToTxnTransaction(Message, frozen=True, kw_only=True):
     transactional_id: str = ""
     producer_id: int = 0
     producer_epoch: int = 0
@@ -32,7 +32,7 @@ class AddPartitionsToTxnTransaction(Message):
     )
 
 
-class AddPartitionsToTxnRequest(Message):
+class AddPartitionsToTxnRequest(Message, frozen=True, kw_only=True):
     """API key 24, v0-5, flexible from v3."""
 
     transactions: Sequence[AddPartitionsToTxnTransaction] = ()
@@ -53,7 +53,7 @@ class AddPartitionsToTxnRequest(Message):
 REQUEST = Schema(AddPartitionsToTxnRequest, api_key=24, versions=(0, 5), flexible_from=3)
 
 
-class AddPartitionsToTxnPartitionResult(Message):
+class AddPartitionsToTxnPartitionResult(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     partition_error_code: int = 0
 
@@ -63,7 +63,7 @@ class AddPartitionsToTxnPartitionResult(Message):
     )
 
 
-class AddPartitionsToTxnTopicResult(Message):
+class AddPartitionsToTxnTopicResult(Message, frozen=True, kw_only=True):
     name: str = ""
     results_by_partition: Sequence[AddPartitionsToTxnPartitionResult] = ()
 
@@ -73,7 +73,7 @@ class AddPartitionsToTxnTopicResult(Message):
     )
 
 
-class AddPartitionsToTxnResult(Message):
+class AddPartitionsToTxnResult(Message, frozen=True, kw_only=True):
     transactional_id: str = ""
     topic_results: Sequence[AddPartitionsToTxnTopicResult] = ()
 
@@ -83,7 +83,7 @@ class AddPartitionsToTxnResult(Message):
     )
 
 
-class AddPartitionsToTxnResponse(Message):
+class AddPartitionsToTxnResponse(Message, frozen=True, kw_only=True):
     """API key 24, v0-5, flexible from v3."""
 
     throttle_time_ms: int = 0

@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AllocateProducerIdsRequest(Message):
+class AllocateProducerIdsRequest(Message, frozen=True, kw_only=True):
     """API key 67, v0-0, flexible from v0."""
 
     broker_id: int = 0
@@ -20,7 +20,7 @@ class AllocateProducerIdsRequest(Message):
 REQUEST = Schema(AllocateProducerIdsRequest, api_key=67, versions=(0, 0), flexible_from=0)
 
 
-class AllocateProducerIdsResponse(Message):
+class AllocateProducerIdsResponse(Message, frozen=True, kw_only=True):
     """API key 67, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class EntityData(Message):
+class EntityData(Message, frozen=True, kw_only=True):
     entity_type: str = ""
     entity_name: str | None = None
 
@@ -16,7 +16,7 @@ class EntityData(Message):
     )
 
 
-class OpData(Message):
+class OpData(Message, frozen=True, kw_only=True):
     key: str = ""
     value: float = 0.0
     remove: bool = False
@@ -28,7 +28,7 @@ class OpData(Message):
     )
 
 
-class RequestEntryData(Message):
+class RequestEntryData(Message, frozen=True, kw_only=True):
     entity: Sequence[EntityData] = ()
     ops: Sequence[OpData] = ()
 
@@ -38,7 +38,7 @@ class RequestEntryData(Message):
     )
 
 
-class AlterClientQuotasRequest(Message):
+class AlterClientQuotasRequest(Message, frozen=True, kw_only=True):
     """API key 49, v0-1, flexible from v1."""
 
     entries: Sequence[RequestEntryData] = ()
@@ -53,7 +53,7 @@ class AlterClientQuotasRequest(Message):
 REQUEST = Schema(AlterClientQuotasRequest, api_key=49, versions=(0, 1), flexible_from=1)
 
 
-class ResponseEntryData(Message):
+class ResponseEntryData(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     entity: Sequence[EntityData] = ()
@@ -65,7 +65,7 @@ class ResponseEntryData(Message):
     )
 
 
-class AlterClientQuotasResponse(Message):
+class AlterClientQuotasResponse(Message, frozen=True, kw_only=True):
     """API key 49, v0-1, flexible from v1."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AlterableConfig(Message):
+class AlterableConfig(Message, frozen=True, kw_only=True):
     name: str = ""
     value: str | None = None
 
@@ -16,7 +16,7 @@ class AlterableConfig(Message):
     )
 
 
-class AlterConfigsResource(Message):
+class AlterConfigsResource(Message, frozen=True, kw_only=True):
     resource_type: int = 0
     resource_name: str = ""
     configs: Sequence[AlterableConfig] = ()
@@ -28,7 +28,7 @@ class AlterConfigsResource(Message):
     )
 
 
-class AlterConfigsRequest(Message):
+class AlterConfigsRequest(Message, frozen=True, kw_only=True):
     """API key 33, v0-2, flexible from v2."""
 
     resources: Sequence[AlterConfigsResource] = ()
@@ -43,7 +43,7 @@ class AlterConfigsRequest(Message):
 REQUEST = Schema(AlterConfigsRequest, api_key=33, versions=(0, 2), flexible_from=2)
 
 
-class AlterConfigsResourceResponse(Message):
+class AlterConfigsResourceResponse(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     resource_type: int = 0
@@ -57,7 +57,7 @@ class AlterConfigsResourceResponse(Message):
     )
 
 
-class AlterConfigsResponse(Message):
+class AlterConfigsResponse(Message, frozen=True, kw_only=True):
     """API key 33, v0-2, flexible from v2."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class BrokerState(Message):
+class BrokerState(Message, frozen=True, kw_only=True):
     broker_id: int = 0
     broker_epoch: int = -1
 
@@ -16,7 +16,7 @@ class BrokerState(Message):
     )
 
 
-class RequestPartitionData(Message):
+class RequestPartitionData(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     leader_epoch: int = 0
     new_isr_with_epochs: Sequence[BrokerState] = ()
@@ -34,7 +34,7 @@ class RequestPartitionData(Message):
     )
 
 
-class RequestTopicData(Message):
+class RequestTopicData(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[RequestPartitionData] = ()
 
@@ -44,7 +44,7 @@ class RequestTopicData(Message):
     )
 
 
-class AlterPartitionRequest(Message):
+class AlterPartitionRequest(Message, frozen=True, kw_only=True):
     """API key 56, v2-3, flexible from v2."""
 
     broker_id: int = 0
@@ -61,7 +61,7 @@ class AlterPartitionRequest(Message):
 REQUEST = Schema(AlterPartitionRequest, api_key=56, versions=(2, 3), flexible_from=2)
 
 
-class ResponsePartitionData(Message):
+class ResponsePartitionData(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     leader_id: int = 0
@@ -81,7 +81,7 @@ class ResponsePartitionData(Message):
     )
 
 
-class ResponseTopicData(Message):
+class ResponseTopicData(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[ResponsePartitionData] = ()
 
@@ -91,7 +91,7 @@ class ResponseTopicData(Message):
     )
 
 
-class AlterPartitionResponse(Message):
+class AlterPartitionResponse(Message, frozen=True, kw_only=True):
     """API key 56, v2-3, flexible from v2."""
 
     throttle_time_ms: int = 0

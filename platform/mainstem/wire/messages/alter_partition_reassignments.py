@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ReassignablePartition(Message):
+class ReassignablePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     replicas: Sequence[int] | None = None
 
@@ -16,7 +16,7 @@ class ReassignablePartition(Message):
     )
 
 
-class ReassignableTopic(Message):
+class ReassignableTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[ReassignablePartition] = ()
 
@@ -26,7 +26,7 @@ class ReassignableTopic(Message):
     )
 
 
-class AlterPartitionReassignmentsRequest(Message):
+class AlterPartitionReassignmentsRequest(Message, frozen=True, kw_only=True):
     """API key 45, v0-1, flexible from v0."""
 
     timeout_ms: int = 60000
@@ -43,7 +43,7 @@ class AlterPartitionReassignmentsRequest(Message):
 REQUEST = Schema(AlterPartitionReassignmentsRequest, api_key=45, versions=(0, 1), flexible_from=0)
 
 
-class ReassignablePartitionResponse(Message):
+class ReassignablePartitionResponse(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -55,7 +55,7 @@ class ReassignablePartitionResponse(Message):
     )
 
 
-class ReassignableTopicResponse(Message):
+class ReassignableTopicResponse(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[ReassignablePartitionResponse] = ()
 
@@ -65,7 +65,7 @@ class ReassignableTopicResponse(Message):
     )
 
 
-class AlterPartitionReassignmentsResponse(Message):
+class AlterPartitionReassignmentsResponse(Message, frozen=True, kw_only=True):
     """API key 45, v0-1, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AlterReplicaLogDirTopic(Message):
+class AlterReplicaLogDirTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class AlterReplicaLogDirTopic(Message):
     )
 
 
-class AlterReplicaLogDir(Message):
+class AlterReplicaLogDir(Message, frozen=True, kw_only=True):
     path: str = ""
     topics: Sequence[AlterReplicaLogDirTopic] = ()
 
@@ -26,7 +26,7 @@ class AlterReplicaLogDir(Message):
     )
 
 
-class AlterReplicaLogDirsRequest(Message):
+class AlterReplicaLogDirsRequest(Message, frozen=True, kw_only=True):
     """API key 34, v1-2, flexible from v2."""
 
     dirs: Sequence[AlterReplicaLogDir] = ()
@@ -39,7 +39,7 @@ class AlterReplicaLogDirsRequest(Message):
 REQUEST = Schema(AlterReplicaLogDirsRequest, api_key=34, versions=(1, 2), flexible_from=2)
 
 
-class AlterReplicaLogDirPartitionResult(Message):
+class AlterReplicaLogDirPartitionResult(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
 
@@ -49,7 +49,7 @@ class AlterReplicaLogDirPartitionResult(Message):
     )
 
 
-class AlterReplicaLogDirTopicResult(Message):
+class AlterReplicaLogDirTopicResult(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     partitions: Sequence[AlterReplicaLogDirPartitionResult] = ()
 
@@ -59,7 +59,7 @@ class AlterReplicaLogDirTopicResult(Message):
     )
 
 
-class AlterReplicaLogDirsResponse(Message):
+class AlterReplicaLogDirsResponse(Message, frozen=True, kw_only=True):
     """API key 34, v1-2, flexible from v2."""
 
     throttle_time_ms: int = 0

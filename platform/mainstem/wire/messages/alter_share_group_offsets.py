@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class AlterShareGroupOffsetsRequestPartition(Message):
+class AlterShareGroupOffsetsRequestPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     start_offset: int = 0
 
@@ -16,7 +16,7 @@ class AlterShareGroupOffsetsRequestPartition(Message):
     )
 
 
-class AlterShareGroupOffsetsRequestTopic(Message):
+class AlterShareGroupOffsetsRequestTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     partitions: Sequence[AlterShareGroupOffsetsRequestPartition] = ()
 
@@ -26,7 +26,7 @@ class AlterShareGroupOffsetsRequestTopic(Message):
     )
 
 
-class AlterShareGroupOffsetsRequest(Message):
+class AlterShareGroupOffsetsRequest(Message, frozen=True, kw_only=True):
     """API key 91, v0-0, flexible from v0."""
 
     group_id: str = ""
@@ -41,7 +41,7 @@ class AlterShareGroupOffsetsRequest(Message):
 REQUEST = Schema(AlterShareGroupOffsetsRequest, api_key=91, versions=(0, 0), flexible_from=0)
 
 
-class AlterShareGroupOffsetsResponsePartition(Message):
+class AlterShareGroupOffsetsResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -53,7 +53,7 @@ class AlterShareGroupOffsetsResponsePartition(Message):
     )
 
 
-class AlterShareGroupOffsetsResponseTopic(Message):
+class AlterShareGroupOffsetsResponseTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[AlterShareGroupOffsetsResponsePartition] = ()
@@ -65,7 +65,7 @@ class AlterShareGroupOffsetsResponseTopic(Message):
     )
 
 
-class AlterShareGroupOffsetsResponse(Message):
+class AlterShareGroupOffsetsResponse(Message, frozen=True, kw_only=True):
     """API key 91, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ScramCredentialDeletion(Message):
+class ScramCredentialDeletion(Message, frozen=True, kw_only=True):
     name: str = ""
     mechanism: int = 0
 
@@ -16,7 +16,7 @@ class ScramCredentialDeletion(Message):
     )
 
 
-class ScramCredentialUpsertion(Message):
+class ScramCredentialUpsertion(Message, frozen=True, kw_only=True):
     name: str = ""
     mechanism: int = 0
     iterations: int = 0
@@ -32,7 +32,7 @@ class ScramCredentialUpsertion(Message):
     )
 
 
-class AlterUserScramCredentialsRequest(Message):
+class AlterUserScramCredentialsRequest(Message, frozen=True, kw_only=True):
     """API key 51, v0-0, flexible from v0."""
 
     deletions: Sequence[ScramCredentialDeletion] = ()
@@ -47,7 +47,7 @@ class AlterUserScramCredentialsRequest(Message):
 REQUEST = Schema(AlterUserScramCredentialsRequest, api_key=51, versions=(0, 0), flexible_from=0)
 
 
-class AlterUserScramCredentialsResult(Message):
+class AlterUserScramCredentialsResult(Message, frozen=True, kw_only=True):
     user: str = ""
     error_code: int = 0
     error_message: str | None = None
@@ -59,7 +59,7 @@ class AlterUserScramCredentialsResult(Message):
     )
 
 
-class AlterUserScramCredentialsResponse(Message):
+class AlterUserScramCredentialsResponse(Message, frozen=True, kw_only=True):
     """API key 51, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

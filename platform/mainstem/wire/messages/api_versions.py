@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ApiVersionsRequest(Message):
+class ApiVersionsRequest(Message, frozen=True, kw_only=True):
     """API key 18, v0-4, flexible from v3."""
 
     client_software_name: str = ""
@@ -21,7 +21,7 @@ class ApiVersionsRequest(Message):
 REQUEST = Schema(ApiVersionsRequest, api_key=18, versions=(0, 4), flexible_from=3)
 
 
-class ApiVersion(Message):
+class ApiVersion(Message, frozen=True, kw_only=True):
     api_key: int = 0
     min_version: int = 0
     max_version: int = 0
@@ -33,7 +33,7 @@ class ApiVersion(Message):
     )
 
 
-class SupportedFeatureKey(Message):
+class SupportedFeatureKey(Message, frozen=True, kw_only=True):
     name: str = ""
     min_version: int = 0
     max_version: int = 0
@@ -45,7 +45,7 @@ class SupportedFeatureKey(Message):
     )
 
 
-class FinalizedFeatureKey(Message):
+class FinalizedFeatureKey(Message, frozen=True, kw_only=True):
     name: str = ""
     max_version_level: int = 0
     min_version_level: int = 0
@@ -57,7 +57,7 @@ class FinalizedFeatureKey(Message):
     )
 
 
-class ApiVersionsResponse(Message):
+class ApiVersionsResponse(Message, frozen=True, kw_only=True):
     """API key 18, v0-4, flexible from v3."""
 
     error_code: int = 0

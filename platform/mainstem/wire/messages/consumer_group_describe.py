@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class ConsumerGroupDescribeRequest(Message):
+class ConsumerGroupDescribeRequest(Message, frozen=True, kw_only=True):
     """API key 69, v0-1, flexible from v0."""
 
     group_ids: Sequence[str] = ()
@@ -21,7 +21,7 @@ class ConsumerGroupDescribeRequest(Message):
 REQUEST = Schema(ConsumerGroupDescribeRequest, api_key=69, versions=(0, 1), flexible_from=0)
 
 
-class TopicPartitions(Message):
+class TopicPartitions(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     topic_name: str = ""
     partitions: Sequence[int] = ()
@@ -33,7 +33,7 @@ class TopicPartitions(Message):
     )
 
 
-class Assignment(Message):
+class Assignment(Message, frozen=True, kw_only=True):
     topic_partitions: Sequence[TopicPartitions] = ()
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -41,7 +41,7 @@ class Assignment(Message):
     )
 
 
-class Member(Message):
+class Member(Message, frozen=True, kw_only=True):
     member_id: str = ""
     instance_id: str | None = None
     rack_id: str | None = None
@@ -69,7 +69,7 @@ class Member(Message):
     )
 
 
-class DescribedGroup(Message):
+class DescribedGroup(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     group_id: str = ""
@@ -93,7 +93,7 @@ class DescribedGroup(Message):
     )
 
 
-class ConsumerGroupDescribeResponse(Message):
+class ConsumerGroupDescribeResponse(Message, frozen=True, kw_only=True):
     """API key 69, v0-1, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class TopicPartitions(Message):
+class TopicPartitions(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class TopicPartitions(Message):
     )
 
 
-class ConsumerGroupHeartbeatRequest(Message):
+class ConsumerGroupHeartbeatRequest(Message, frozen=True, kw_only=True):
     """API key 68, v0-1, flexible from v0."""
 
     group_id: str = ""
@@ -47,7 +47,7 @@ class ConsumerGroupHeartbeatRequest(Message):
 REQUEST = Schema(ConsumerGroupHeartbeatRequest, api_key=68, versions=(0, 1), flexible_from=0)
 
 
-class Assignment(Message):
+class Assignment(Message, frozen=True, kw_only=True):
     topic_partitions: Sequence[TopicPartitions] = ()
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -55,7 +55,7 @@ class Assignment(Message):
     )
 
 
-class ConsumerGroupHeartbeatResponse(Message):
+class ConsumerGroupHeartbeatResponse(Message, frozen=True, kw_only=True):
     """API key 68, v0-1, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AclCreation(Message):
+class AclCreation(Message, frozen=True, kw_only=True):
     resource_type: int = 0
     resource_name: str = ""
     resource_pattern_type: int = 3
@@ -26,7 +26,7 @@ class AclCreation(Message):
     )
 
 
-class CreateAclsRequest(Message):
+class CreateAclsRequest(Message, frozen=True, kw_only=True):
     """API key 30, v1-3, flexible from v2."""
 
     creations: Sequence[AclCreation] = ()
@@ -39,7 +39,7 @@ class CreateAclsRequest(Message):
 REQUEST = Schema(CreateAclsRequest, api_key=30, versions=(1, 3), flexible_from=2)
 
 
-class AclCreationResult(Message):
+class AclCreationResult(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
 
@@ -49,7 +49,7 @@ class AclCreationResult(Message):
     )
 
 
-class CreateAclsResponse(Message):
+class CreateAclsResponse(Message, frozen=True, kw_only=True):
     """API key 30, v1-3, flexible from v2."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class CreatableRenewers(Message):
+class CreatableRenewers(Message, frozen=True, kw_only=True):
     principal_type: str = ""
     principal_name: str = ""
 
@@ -16,7 +16,7 @@ class CreatableRenewers(Message):
     )
 
 
-class CreateDelegationTokenRequest(Message):
+class CreateDelegationTokenRequest(Message, frozen=True, kw_only=True):
     """API key 38, v1-3, flexible from v2."""
 
     owner_principal_type: str | None = None
@@ -35,7 +35,7 @@ class CreateDelegationTokenRequest(Message):
 REQUEST = Schema(CreateDelegationTokenRequest, api_key=38, versions=(1, 3), flexible_from=2)
 
 
-class CreateDelegationTokenResponse(Message):
+class CreateDelegationTokenResponse(Message, frozen=True, kw_only=True):
     """API key 38, v1-3, flexible from v2."""
 
     error_code: int = 0

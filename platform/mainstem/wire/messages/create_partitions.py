@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class CreatePartitionsAssignment(Message):
+class CreatePartitionsAssignment(Message, frozen=True, kw_only=True):
     broker_ids: Sequence[int] = ()
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -14,7 +14,7 @@ class CreatePartitionsAssignment(Message):
     )
 
 
-class CreatePartitionsTopic(Message):
+class CreatePartitionsTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     count: int = 0
     assignments: Sequence[CreatePartitionsAssignment] | None = ()
@@ -26,7 +26,7 @@ class CreatePartitionsTopic(Message):
     )
 
 
-class CreatePartitionsRequest(Message):
+class CreatePartitionsRequest(Message, frozen=True, kw_only=True):
     """API key 37, v0-3, flexible from v2."""
 
     topics: Sequence[CreatePartitionsTopic] = ()
@@ -43,7 +43,7 @@ class CreatePartitionsRequest(Message):
 REQUEST = Schema(CreatePartitionsRequest, api_key=37, versions=(0, 3), flexible_from=2)
 
 
-class CreatePartitionsTopicResult(Message):
+class CreatePartitionsTopicResult(Message, frozen=True, kw_only=True):
     name: str = ""
     error_code: int = 0
     error_message: str | None = None
@@ -55,7 +55,7 @@ class CreatePartitionsTopicResult(Message):
     )
 
 
-class CreatePartitionsResponse(Message):
+class CreatePartitionsResponse(Message, frozen=True, kw_only=True):
     """API key 37, v0-3, flexible from v2."""
 
     throttle_time_ms: int = 0

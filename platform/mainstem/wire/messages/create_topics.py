@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class CreatableReplicaAssignment(Message):
+class CreatableReplicaAssignment(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     broker_ids: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class CreatableReplicaAssignment(Message):
     )
 
 
-class CreatableTopicConfig(Message):
+class CreatableTopicConfig(Message, frozen=True, kw_only=True):
     name: str = ""
     value: str | None = None
 
@@ -26,7 +26,7 @@ class CreatableTopicConfig(Message):
     )
 
 
-class CreatableTopic(Message):
+class CreatableTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     num_partitions: int = 0
     replication_factor: int = 0
@@ -42,7 +42,7 @@ class CreatableTopic(Message):
     )
 
 
-class CreateTopicsRequest(Message):
+class CreateTopicsRequest(Message, frozen=True, kw_only=True):
     """API key 19, v2-7, flexible from v5."""
 
     topics: Sequence[CreatableTopic] = ()
@@ -59,7 +59,7 @@ class CreateTopicsRequest(Message):
 REQUEST = Schema(CreateTopicsRequest, api_key=19, versions=(2, 7), flexible_from=5)
 
 
-class CreatableTopicConfigs(Message):
+class CreatableTopicConfigs(Message, frozen=True, kw_only=True):
     name: str = ""
     value: str | None = None
     read_only: bool = False
@@ -75,7 +75,7 @@ class CreatableTopicConfigs(Message):
     )
 
 
-class CreatableTopicResult(Message):
+class CreatableTopicResult(Message, frozen=True, kw_only=True):
     name: str = ""
     topic_id: bytes = ZERO_UUID
     error_code: int = 0
@@ -97,7 +97,7 @@ class CreatableTopicResult(Message):
     )
 
 
-class CreateTopicsResponse(Message):
+class CreateTopicsResponse(Message, frozen=True, kw_only=True):
     """API key 19, v2-7, flexible from v5."""
 
     throttle_time_ms: int = 0

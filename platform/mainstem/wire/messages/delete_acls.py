@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DeleteAclsFilter(Message):
+class DeleteAclsFilter(Message, frozen=True, kw_only=True):
     resource_type_filter: int = 0
     resource_name_filter: str | None = None
     pattern_type_filter: int = 3
@@ -26,7 +26,7 @@ class DeleteAclsFilter(Message):
     )
 
 
-class DeleteAclsRequest(Message):
+class DeleteAclsRequest(Message, frozen=True, kw_only=True):
     """API key 31, v1-3, flexible from v2."""
 
     filters: Sequence[DeleteAclsFilter] = ()
@@ -39,7 +39,7 @@ class DeleteAclsRequest(Message):
 REQUEST = Schema(DeleteAclsRequest, api_key=31, versions=(1, 3), flexible_from=2)
 
 
-class DeleteAclsMatchingAcl(Message):
+class DeleteAclsMatchingAcl(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     resource_type: int = 0
@@ -63,7 +63,7 @@ class DeleteAclsMatchingAcl(Message):
     )
 
 
-class DeleteAclsFilterResult(Message):
+class DeleteAclsFilterResult(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     matching_acls: Sequence[DeleteAclsMatchingAcl] = ()
@@ -75,7 +75,7 @@ class DeleteAclsFilterResult(Message):
     )
 
 
-class DeleteAclsResponse(Message):
+class DeleteAclsResponse(Message, frozen=True, kw_only=True):
     """API key 31, v1-3, flexible from v2."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DeleteGroupsRequest(Message):
+class DeleteGroupsRequest(Message, frozen=True, kw_only=True):
     """API key 42, v0-2, flexible from v2."""
 
     groups_names: Sequence[str] = ()
@@ -19,7 +19,7 @@ class DeleteGroupsRequest(Message):
 REQUEST = Schema(DeleteGroupsRequest, api_key=42, versions=(0, 2), flexible_from=2)
 
 
-class DeletableGroupResult(Message):
+class DeletableGroupResult(Message, frozen=True, kw_only=True):
     group_id: str = ""
     error_code: int = 0
 
@@ -29,7 +29,7 @@ class DeletableGroupResult(Message):
     )
 
 
-class DeleteGroupsResponse(Message):
+class DeleteGroupsResponse(Message, frozen=True, kw_only=True):
     """API key 42, v0-2, flexible from v2."""
 
     throttle_time_ms: int = 0

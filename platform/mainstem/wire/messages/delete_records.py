@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DeleteRecordsPartition(Message):
+class DeleteRecordsPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     offset: int = 0
 
@@ -16,7 +16,7 @@ class DeleteRecordsPartition(Message):
     )
 
 
-class DeleteRecordsTopic(Message):
+class DeleteRecordsTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[DeleteRecordsPartition] = ()
 
@@ -26,7 +26,7 @@ class DeleteRecordsTopic(Message):
     )
 
 
-class DeleteRecordsRequest(Message):
+class DeleteRecordsRequest(Message, frozen=True, kw_only=True):
     """API key 21, v0-2, flexible from v2."""
 
     topics: Sequence[DeleteRecordsTopic] = ()
@@ -41,7 +41,7 @@ class DeleteRecordsRequest(Message):
 REQUEST = Schema(DeleteRecordsRequest, api_key=21, versions=(0, 2), flexible_from=2)
 
 
-class DeleteRecordsPartitionResult(Message):
+class DeleteRecordsPartitionResult(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     low_watermark: int = 0
     error_code: int = 0
@@ -53,7 +53,7 @@ class DeleteRecordsPartitionResult(Message):
     )
 
 
-class DeleteRecordsTopicResult(Message):
+class DeleteRecordsTopicResult(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[DeleteRecordsPartitionResult] = ()
 
@@ -63,7 +63,7 @@ class DeleteRecordsTopicResult(Message):
     )
 
 
-class DeleteRecordsResponse(Message):
+class DeleteRecordsResponse(Message, frozen=True, kw_only=True):
     """API key 21, v0-2, flexible from v2."""
 
     throttle_time_ms: int = 0

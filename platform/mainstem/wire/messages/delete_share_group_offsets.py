@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class DeleteShareGroupOffsetsRequestTopic(Message):
+class DeleteShareGroupOffsetsRequestTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -14,7 +14,7 @@ class DeleteShareGroupOffsetsRequestTopic(Message):
     )
 
 
-class DeleteShareGroupOffsetsRequest(Message):
+class DeleteShareGroupOffsetsRequest(Message, frozen=True, kw_only=True):
     """API key 92, v0-0, flexible from v0."""
 
     group_id: str = ""
@@ -29,7 +29,7 @@ class DeleteShareGroupOffsetsRequest(Message):
 REQUEST = Schema(DeleteShareGroupOffsetsRequest, api_key=92, versions=(0, 0), flexible_from=0)
 
 
-class DeleteShareGroupOffsetsResponseTopic(Message):
+class DeleteShareGroupOffsetsResponseTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     topic_id: bytes = ZERO_UUID
     error_code: int = 0
@@ -43,7 +43,7 @@ class DeleteShareGroupOffsetsResponseTopic(Message):
     )
 
 
-class DeleteShareGroupOffsetsResponse(Message):
+class DeleteShareGroupOffsetsResponse(Message, frozen=True, kw_only=True):
     """API key 92, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

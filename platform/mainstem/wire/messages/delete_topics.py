@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class DeleteTopicState(Message):
+class DeleteTopicState(Message, frozen=True, kw_only=True):
     name: str | None = None
     topic_id: bytes = ZERO_UUID
 
@@ -16,7 +16,7 @@ class DeleteTopicState(Message):
     )
 
 
-class DeleteTopicsRequest(Message):
+class DeleteTopicsRequest(Message, frozen=True, kw_only=True):
     """API key 20, v1-6, flexible from v4."""
 
     topics: Sequence[DeleteTopicState] = ()
@@ -33,7 +33,7 @@ class DeleteTopicsRequest(Message):
 REQUEST = Schema(DeleteTopicsRequest, api_key=20, versions=(1, 6), flexible_from=4)
 
 
-class DeletableTopicResult(Message):
+class DeletableTopicResult(Message, frozen=True, kw_only=True):
     name: str | None = None
     topic_id: bytes = ZERO_UUID
     error_code: int = 0
@@ -47,7 +47,7 @@ class DeletableTopicResult(Message):
     )
 
 
-class DeleteTopicsResponse(Message):
+class DeleteTopicsResponse(Message, frozen=True, kw_only=True):
     """API key 20, v1-6, flexible from v4."""
 
     throttle_time_ms: int = 0

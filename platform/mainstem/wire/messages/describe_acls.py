@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeAclsRequest(Message):
+class DescribeAclsRequest(Message, frozen=True, kw_only=True):
     """API key 29, v1-3, flexible from v2."""
 
     resource_type_filter: int = 0
@@ -31,7 +31,7 @@ class DescribeAclsRequest(Message):
 REQUEST = Schema(DescribeAclsRequest, api_key=29, versions=(1, 3), flexible_from=2)
 
 
-class AclDescription(Message):
+class AclDescription(Message, frozen=True, kw_only=True):
     principal: str = ""
     host: str = ""
     operation: int = 0
@@ -45,7 +45,7 @@ class AclDescription(Message):
     )
 
 
-class DescribeAclsResource(Message):
+class DescribeAclsResource(Message, frozen=True, kw_only=True):
     resource_type: int = 0
     resource_name: str = ""
     pattern_type: int = 3
@@ -59,7 +59,7 @@ class DescribeAclsResource(Message):
     )
 
 
-class DescribeAclsResponse(Message):
+class DescribeAclsResponse(Message, frozen=True, kw_only=True):
     """API key 29, v1-3, flexible from v2."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ComponentData(Message):
+class ComponentData(Message, frozen=True, kw_only=True):
     entity_type: str = ""
     match_type: int = 0
     match: str | None = None
@@ -18,7 +18,7 @@ class ComponentData(Message):
     )
 
 
-class DescribeClientQuotasRequest(Message):
+class DescribeClientQuotasRequest(Message, frozen=True, kw_only=True):
     """API key 48, v0-1, flexible from v1."""
 
     components: Sequence[ComponentData] = ()
@@ -33,7 +33,7 @@ class DescribeClientQuotasRequest(Message):
 REQUEST = Schema(DescribeClientQuotasRequest, api_key=48, versions=(0, 1), flexible_from=1)
 
 
-class EntityData(Message):
+class EntityData(Message, frozen=True, kw_only=True):
     entity_type: str = ""
     entity_name: str | None = None
 
@@ -43,7 +43,7 @@ class EntityData(Message):
     )
 
 
-class ValueData(Message):
+class ValueData(Message, frozen=True, kw_only=True):
     key: str = ""
     value: float = 0.0
 
@@ -53,7 +53,7 @@ class ValueData(Message):
     )
 
 
-class EntryData(Message):
+class EntryData(Message, frozen=True, kw_only=True):
     entity: Sequence[EntityData] = ()
     values: Sequence[ValueData] = ()
 
@@ -63,7 +63,7 @@ class EntryData(Message):
     )
 
 
-class DescribeClientQuotasResponse(Message):
+class DescribeClientQuotasResponse(Message, frozen=True, kw_only=True):
     """API key 48, v0-1, flexible from v1."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeClusterRequest(Message):
+class DescribeClusterRequest(Message, frozen=True, kw_only=True):
     """API key 60, v0-2, flexible from v0."""
 
     include_cluster_authorized_operations: bool = False
@@ -23,7 +23,7 @@ class DescribeClusterRequest(Message):
 REQUEST = Schema(DescribeClusterRequest, api_key=60, versions=(0, 2), flexible_from=0)
 
 
-class DescribeClusterBroker(Message):
+class DescribeClusterBroker(Message, frozen=True, kw_only=True):
     broker_id: int = 0
     host: str = ""
     port: int = 0
@@ -39,7 +39,7 @@ class DescribeClusterBroker(Message):
     )
 
 
-class DescribeClusterResponse(Message):
+class DescribeClusterResponse(Message, frozen=True, kw_only=True):
     """API key 60, v0-2, flexible from v0."""
 
     throttle_time_ms: int = 0

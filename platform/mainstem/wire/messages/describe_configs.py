@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeConfigsResource(Message):
+class DescribeConfigsResource(Message, frozen=True, kw_only=True):
     resource_type: int = 0
     resource_name: str = ""
     configuration_keys: Sequence[str] | None = ()
@@ -18,7 +18,7 @@ class DescribeConfigsResource(Message):
     )
 
 
-class DescribeConfigsRequest(Message):
+class DescribeConfigsRequest(Message, frozen=True, kw_only=True):
     """API key 32, v1-4, flexible from v4."""
 
     resources: Sequence[DescribeConfigsResource] = ()
@@ -35,7 +35,7 @@ class DescribeConfigsRequest(Message):
 REQUEST = Schema(DescribeConfigsRequest, api_key=32, versions=(1, 4), flexible_from=4)
 
 
-class DescribeConfigsSynonym(Message):
+class DescribeConfigsSynonym(Message, frozen=True, kw_only=True):
     name: str = ""
     value: str | None = None
     source: int = 0
@@ -47,7 +47,7 @@ class DescribeConfigsSynonym(Message):
     )
 
 
-class DescribeConfigsResourceResult(Message):
+class DescribeConfigsResourceResult(Message, frozen=True, kw_only=True):
     name: str = ""
     value: str | None = None
     read_only: bool = False
@@ -69,7 +69,7 @@ class DescribeConfigsResourceResult(Message):
     )
 
 
-class DescribeConfigsResult(Message):
+class DescribeConfigsResult(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     resource_type: int = 0
@@ -85,7 +85,7 @@ class DescribeConfigsResult(Message):
     )
 
 
-class DescribeConfigsResponse(Message):
+class DescribeConfigsResponse(Message, frozen=True, kw_only=True):
     """API key 32, v1-4, flexible from v4."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeDelegationTokenOwner(Message):
+class DescribeDelegationTokenOwner(Message, frozen=True, kw_only=True):
     principal_type: str = ""
     principal_name: str = ""
 
@@ -16,7 +16,7 @@ class DescribeDelegationTokenOwner(Message):
     )
 
 
-class DescribeDelegationTokenRequest(Message):
+class DescribeDelegationTokenRequest(Message, frozen=True, kw_only=True):
     """API key 41, v1-3, flexible from v2."""
 
     owners: Sequence[DescribeDelegationTokenOwner] | None = ()
@@ -29,7 +29,7 @@ class DescribeDelegationTokenRequest(Message):
 REQUEST = Schema(DescribeDelegationTokenRequest, api_key=41, versions=(1, 3), flexible_from=2)
 
 
-class DescribedDelegationTokenRenewer(Message):
+class DescribedDelegationTokenRenewer(Message, frozen=True, kw_only=True):
     principal_type: str = ""
     principal_name: str = ""
 
@@ -39,7 +39,7 @@ class DescribedDelegationTokenRenewer(Message):
     )
 
 
-class DescribedDelegationToken(Message):
+class DescribedDelegationToken(Message, frozen=True, kw_only=True):
     principal_type: str = ""
     principal_name: str = ""
     token_requester_principal_type: str = ""
@@ -65,7 +65,7 @@ class DescribedDelegationToken(Message):
     )
 
 
-class DescribeDelegationTokenResponse(Message):
+class DescribeDelegationTokenResponse(Message, frozen=True, kw_only=True):
     """API key 41, v1-3, flexible from v2."""
 
     error_code: int = 0

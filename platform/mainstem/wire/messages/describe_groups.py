@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeGroupsRequest(Message):
+class DescribeGroupsRequest(Message, frozen=True, kw_only=True):
     """API key 15, v0-6, flexible from v5."""
 
     groups: Sequence[str] = ()
@@ -21,7 +21,7 @@ class DescribeGroupsRequest(Message):
 REQUEST = Schema(DescribeGroupsRequest, api_key=15, versions=(0, 6), flexible_from=5)
 
 
-class DescribedGroupMember(Message):
+class DescribedGroupMember(Message, frozen=True, kw_only=True):
     member_id: str = ""
     group_instance_id: str | None = None
     client_id: str = ""
@@ -39,7 +39,7 @@ class DescribedGroupMember(Message):
     )
 
 
-class DescribedGroup(Message):
+class DescribedGroup(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     group_id: str = ""
@@ -61,7 +61,7 @@ class DescribedGroup(Message):
     )
 
 
-class DescribeGroupsResponse(Message):
+class DescribeGroupsResponse(Message, frozen=True, kw_only=True):
     """API key 15, v0-6, flexible from v5."""
 
     throttle_time_ms: int = 0

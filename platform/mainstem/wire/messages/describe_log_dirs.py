@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribableLogDirTopic(Message):
+class DescribableLogDirTopic(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class DescribableLogDirTopic(Message):
     )
 
 
-class DescribeLogDirsRequest(Message):
+class DescribeLogDirsRequest(Message, frozen=True, kw_only=True):
     """API key 35, v1-5, flexible from v2."""
 
     topics: Sequence[DescribableLogDirTopic] | None = ()
@@ -29,7 +29,7 @@ class DescribeLogDirsRequest(Message):
 REQUEST = Schema(DescribeLogDirsRequest, api_key=35, versions=(1, 5), flexible_from=2)
 
 
-class DescribeLogDirsPartition(Message):
+class DescribeLogDirsPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     partition_size: int = 0
     offset_lag: int = 0
@@ -43,7 +43,7 @@ class DescribeLogDirsPartition(Message):
     )
 
 
-class DescribeLogDirsTopic(Message):
+class DescribeLogDirsTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[DescribeLogDirsPartition] = ()
 
@@ -53,7 +53,7 @@ class DescribeLogDirsTopic(Message):
     )
 
 
-class DescribeLogDirsResult(Message):
+class DescribeLogDirsResult(Message, frozen=True, kw_only=True):
     error_code: int = 0
     log_dir: str = ""
     topics: Sequence[DescribeLogDirsTopic] = ()
@@ -71,7 +71,7 @@ class DescribeLogDirsResult(Message):
     )
 
 
-class DescribeLogDirsResponse(Message):
+class DescribeLogDirsResponse(Message, frozen=True, kw_only=True):
     """API key 35, v1-5, flexible from v2."""
 
     throttle_time_ms: int = 0

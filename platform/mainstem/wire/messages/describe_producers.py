@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class TopicRequest(Message):
+class TopicRequest(Message, frozen=True, kw_only=True):
     name: str = ""
     partition_indexes: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class TopicRequest(Message):
     )
 
 
-class DescribeProducersRequest(Message):
+class DescribeProducersRequest(Message, frozen=True, kw_only=True):
     """API key 61, v0-0, flexible from v0."""
 
     topics: Sequence[TopicRequest] = ()
@@ -29,7 +29,7 @@ class DescribeProducersRequest(Message):
 REQUEST = Schema(DescribeProducersRequest, api_key=61, versions=(0, 0), flexible_from=0)
 
 
-class ProducerState(Message):
+class ProducerState(Message, frozen=True, kw_only=True):
     producer_id: int = 0
     producer_epoch: int = 0
     last_sequence: int = -1
@@ -47,7 +47,7 @@ class ProducerState(Message):
     )
 
 
-class PartitionResponse(Message):
+class PartitionResponse(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -61,7 +61,7 @@ class PartitionResponse(Message):
     )
 
 
-class TopicResponse(Message):
+class TopicResponse(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[PartitionResponse] = ()
 
@@ -71,7 +71,7 @@ class TopicResponse(Message):
     )
 
 
-class DescribeProducersResponse(Message):
+class DescribeProducersResponse(Message, frozen=True, kw_only=True):
     """API key 61, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class DescribeShareGroupOffsetsRequestTopic(Message):
+class DescribeShareGroupOffsetsRequestTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class DescribeShareGroupOffsetsRequestTopic(Message):
     )
 
 
-class DescribeShareGroupOffsetsRequestGroup(Message):
+class DescribeShareGroupOffsetsRequestGroup(Message, frozen=True, kw_only=True):
     group_id: str = ""
     topics: Sequence[DescribeShareGroupOffsetsRequestTopic] | None = ()
 
@@ -26,7 +26,7 @@ class DescribeShareGroupOffsetsRequestGroup(Message):
     )
 
 
-class DescribeShareGroupOffsetsRequest(Message):
+class DescribeShareGroupOffsetsRequest(Message, frozen=True, kw_only=True):
     """API key 90, v0-1, flexible from v0."""
 
     groups: Sequence[DescribeShareGroupOffsetsRequestGroup] = ()
@@ -39,7 +39,7 @@ class DescribeShareGroupOffsetsRequest(Message):
 REQUEST = Schema(DescribeShareGroupOffsetsRequest, api_key=90, versions=(0, 1), flexible_from=0)
 
 
-class DescribeShareGroupOffsetsResponsePartition(Message):
+class DescribeShareGroupOffsetsResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     start_offset: int = 0
     leader_epoch: int = 0
@@ -57,7 +57,7 @@ class DescribeShareGroupOffsetsResponsePartition(Message):
     )
 
 
-class DescribeShareGroupOffsetsResponseTopic(Message):
+class DescribeShareGroupOffsetsResponseTopic(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[DescribeShareGroupOffsetsResponsePartition] = ()
@@ -69,7 +69,7 @@ class DescribeShareGroupOffsetsResponseTopic(Message):
     )
 
 
-class DescribeShareGroupOffsetsResponseGroup(Message):
+class DescribeShareGroupOffsetsResponseGroup(Message, frozen=True, kw_only=True):
     group_id: str = ""
     topics: Sequence[DescribeShareGroupOffsetsResponseTopic] = ()
     error_code: int = 0
@@ -83,7 +83,7 @@ class DescribeShareGroupOffsetsResponseGroup(Message):
     )
 
 
-class DescribeShareGroupOffsetsResponse(Message):
+class DescribeShareGroupOffsetsResponse(Message, frozen=True, kw_only=True):
     """API key 90, v0-1, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class TopicRequest(Message):
+class TopicRequest(Message, frozen=True, kw_only=True):
     name: str = ""
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -14,7 +14,7 @@ class TopicRequest(Message):
     )
 
 
-class Cursor(Message):
+class Cursor(Message, frozen=True, kw_only=True):
     topic_name: str = ""
     partition_index: int = 0
 
@@ -24,7 +24,7 @@ class Cursor(Message):
     )
 
 
-class DescribeTopicPartitionsRequest(Message):
+class DescribeTopicPartitionsRequest(Message, frozen=True, kw_only=True):
     """API key 75, v0-0, flexible from v0."""
 
     topics: Sequence[TopicRequest] = ()
@@ -41,7 +41,7 @@ class DescribeTopicPartitionsRequest(Message):
 REQUEST = Schema(DescribeTopicPartitionsRequest, api_key=75, versions=(0, 0), flexible_from=0)
 
 
-class DescribeTopicPartitionsResponsePartition(Message):
+class DescribeTopicPartitionsResponsePartition(Message, frozen=True, kw_only=True):
     error_code: int = 0
     partition_index: int = 0
     leader_id: int = 0
@@ -65,7 +65,7 @@ class DescribeTopicPartitionsResponsePartition(Message):
     )
 
 
-class DescribeTopicPartitionsResponseTopic(Message):
+class DescribeTopicPartitionsResponseTopic(Message, frozen=True, kw_only=True):
     error_code: int = 0
     name: str | None = None
     topic_id: bytes = ZERO_UUID
@@ -83,7 +83,7 @@ class DescribeTopicPartitionsResponseTopic(Message):
     )
 
 
-class DescribeTopicPartitionsResponse(Message):
+class DescribeTopicPartitionsResponse(Message, frozen=True, kw_only=True):
     """API key 75, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

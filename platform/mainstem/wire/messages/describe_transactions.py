@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class DescribeTransactionsRequest(Message):
+class DescribeTransactionsRequest(Message, frozen=True, kw_only=True):
     """API key 65, v0-0, flexible from v0."""
 
     transactional_ids: Sequence[str] = ()
@@ -19,7 +19,7 @@ class DescribeTransactionsRequest(Message):
 REQUEST = Schema(DescribeTransactionsRequest, api_key=65, versions=(0, 0), flexible_from=0)
 
 
-class TopicData(Message):
+class TopicData(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[int] = ()
 
@@ -29,7 +29,7 @@ class TopicData(Message):
     )
 
 
-class TransactionState(Message):
+class TransactionState(Message, frozen=True, kw_only=True):
     error_code: int = 0
     transactional_id: str = ""
     transaction_state: str = ""
@@ -51,7 +51,7 @@ class TransactionState(Message):
     )
 
 
-class DescribeTransactionsResponse(Message):
+class DescribeTransactionsResponse(Message, frozen=True, kw_only=True):
     """API key 65, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

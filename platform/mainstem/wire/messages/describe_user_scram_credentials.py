@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class UserName(Message):
+class UserName(Message, frozen=True, kw_only=True):
     name: str = ""
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -14,7 +14,7 @@ class UserName(Message):
     )
 
 
-class DescribeUserScramCredentialsRequest(Message):
+class DescribeUserScramCredentialsRequest(Message, frozen=True, kw_only=True):
     """API key 50, v0-0, flexible from v0."""
 
     users: Sequence[UserName] | None = ()
@@ -27,7 +27,7 @@ class DescribeUserScramCredentialsRequest(Message):
 REQUEST = Schema(DescribeUserScramCredentialsRequest, api_key=50, versions=(0, 0), flexible_from=0)
 
 
-class CredentialInfo(Message):
+class CredentialInfo(Message, frozen=True, kw_only=True):
     mechanism: int = 0
     iterations: int = 0
 
@@ -37,7 +37,7 @@ class CredentialInfo(Message):
     )
 
 
-class DescribeUserScramCredentialsResult(Message):
+class DescribeUserScramCredentialsResult(Message, frozen=True, kw_only=True):
     user: str = ""
     error_code: int = 0
     error_message: str | None = None
@@ -51,7 +51,7 @@ class DescribeUserScramCredentialsResult(Message):
     )
 
 
-class DescribeUserScramCredentialsResponse(Message):
+class DescribeUserScramCredentialsResponse(Message, frozen=True, kw_only=True):
     """API key 50, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class TopicPartitions(Message):
+class TopicPartitions(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class TopicPartitions(Message):
     )
 
 
-class ElectLeadersRequest(Message):
+class ElectLeadersRequest(Message, frozen=True, kw_only=True):
     """API key 43, v0-2, flexible from v2."""
 
     election_type: int = 0
@@ -33,7 +33,7 @@ class ElectLeadersRequest(Message):
 REQUEST = Schema(ElectLeadersRequest, api_key=43, versions=(0, 2), flexible_from=2)
 
 
-class PartitionResult(Message):
+class PartitionResult(Message, frozen=True, kw_only=True):
     partition_id: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -45,7 +45,7 @@ class PartitionResult(Message):
     )
 
 
-class ReplicaElectionResult(Message):
+class ReplicaElectionResult(Message, frozen=True, kw_only=True):
     topic: str = ""
     partition_result: Sequence[PartitionResult] = ()
 
@@ -55,7 +55,7 @@ class ReplicaElectionResult(Message):
     )
 
 
-class ElectLeadersResponse(Message):
+class ElectLeadersResponse(Message, frozen=True, kw_only=True):
     """API key 43, v0-2, flexible from v2."""
 
     throttle_time_ms: int = 0

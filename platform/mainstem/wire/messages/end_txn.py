@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class EndTxnRequest(Message):
+class EndTxnRequest(Message, frozen=True, kw_only=True):
     """API key 26, v0-5, flexible from v3."""
 
     transactional_id: str = ""
@@ -24,7 +24,7 @@ class EndTxnRequest(Message):
 REQUEST = Schema(EndTxnRequest, api_key=26, versions=(0, 5), flexible_from=3)
 
 
-class EndTxnResponse(Message):
+class EndTxnResponse(Message, frozen=True, kw_only=True):
     """API key 26, v0-5, flexible from v3."""
 
     throttle_time_ms: int = 0

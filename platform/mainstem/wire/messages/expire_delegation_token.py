@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ExpireDelegationTokenRequest(Message):
+class ExpireDelegationTokenRequest(Message, frozen=True, kw_only=True):
     """API key 40, v1-2, flexible from v2."""
 
     hmac: bytes = b""
@@ -20,7 +20,7 @@ class ExpireDelegationTokenRequest(Message):
 REQUEST = Schema(ExpireDelegationTokenRequest, api_key=40, versions=(1, 2), flexible_from=2)
 
 
-class ExpireDelegationTokenResponse(Message):
+class ExpireDelegationTokenResponse(Message, frozen=True, kw_only=True):
     """API key 40, v1-2, flexible from v2."""
 
     error_code: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class ReplicaState(Message):
+class ReplicaState(Message, frozen=True, kw_only=True):
     replica_id: int = -1
     replica_epoch: int = -1
 
@@ -16,7 +16,7 @@ class ReplicaState(Message):
     )
 
 
-class FetchPartition(Message):
+class FetchPartition(Message, frozen=True, kw_only=True):
     partition: int = 0
     current_leader_epoch: int = -1
     fetch_offset: int = 0
@@ -38,7 +38,7 @@ class FetchPartition(Message):
     )
 
 
-class FetchTopic(Message):
+class FetchTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     topic: str = ""
     partitions: Sequence[FetchPartition] = ()
@@ -50,7 +50,7 @@ class FetchTopic(Message):
     )
 
 
-class ForgottenTopic(Message):
+class ForgottenTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     topic: str = ""
     partitions: Sequence[int] = ()
@@ -62,7 +62,7 @@ class ForgottenTopic(Message):
     )
 
 
-class FetchRequest(Message):
+class FetchRequest(Message, frozen=True, kw_only=True):
     """API key 1, v4-18, flexible from v12."""
 
     cluster_id: str | None = None
@@ -97,7 +97,7 @@ class FetchRequest(Message):
 REQUEST = Schema(FetchRequest, api_key=1, versions=(4, 18), flexible_from=12)
 
 
-class EpochEndOffset(Message):
+class EpochEndOffset(Message, frozen=True, kw_only=True):
     epoch: int = -1
     end_offset: int = -1
 
@@ -107,7 +107,7 @@ class EpochEndOffset(Message):
     )
 
 
-class LeaderIdAndEpoch(Message):
+class LeaderIdAndEpoch(Message, frozen=True, kw_only=True):
     leader_id: int = -1
     leader_epoch: int = -1
 
@@ -117,7 +117,7 @@ class LeaderIdAndEpoch(Message):
     )
 
 
-class SnapshotId(Message):
+class SnapshotId(Message, frozen=True, kw_only=True):
     end_offset: int = -1
     epoch: int = -1
 
@@ -127,7 +127,7 @@ class SnapshotId(Message):
     )
 
 
-class AbortedTransaction(Message):
+class AbortedTransaction(Message, frozen=True, kw_only=True):
     producer_id: int = 0
     first_offset: int = 0
 
@@ -137,7 +137,7 @@ class AbortedTransaction(Message):
     )
 
 
-class PartitionData(Message):
+class PartitionData(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     high_watermark: int = 0
@@ -165,7 +165,7 @@ class PartitionData(Message):
     )
 
 
-class FetchableTopicResponse(Message):
+class FetchableTopicResponse(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     topic: str = ""
     partitions: Sequence[PartitionData] = ()
@@ -177,7 +177,7 @@ class FetchableTopicResponse(Message):
     )
 
 
-class NodeEndpoint(Message):
+class NodeEndpoint(Message, frozen=True, kw_only=True):
     node_id: int = 0
     host: str = ""
     port: int = 0
@@ -191,7 +191,7 @@ class NodeEndpoint(Message):
     )
 
 
-class FetchResponse(Message):
+class FetchResponse(Message, frozen=True, kw_only=True):
     """API key 1, v4-18, flexible from v12."""
 
     throttle_time_ms: int = 0

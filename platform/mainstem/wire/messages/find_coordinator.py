@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class FindCoordinatorRequest(Message):
+class FindCoordinatorRequest(Message, frozen=True, kw_only=True):
     """API key 10, v0-6, flexible from v3."""
 
     key: str = ""
@@ -23,7 +23,7 @@ class FindCoordinatorRequest(Message):
 REQUEST = Schema(FindCoordinatorRequest, api_key=10, versions=(0, 6), flexible_from=3)
 
 
-class Coordinator(Message):
+class Coordinator(Message, frozen=True, kw_only=True):
     key: str = ""
     node_id: int = 0
     host: str = ""
@@ -41,7 +41,7 @@ class Coordinator(Message):
     )
 
 
-class FindCoordinatorResponse(Message):
+class FindCoordinatorResponse(Message, frozen=True, kw_only=True):
     """API key 10, v0-6, flexible from v3."""
 
     throttle_time_ms: int = 0

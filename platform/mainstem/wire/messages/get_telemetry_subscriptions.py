@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class GetTelemetrySubscriptionsRequest(Message):
+class GetTelemetrySubscriptionsRequest(Message, frozen=True, kw_only=True):
     """API key 71, v0-0, flexible from v0."""
 
     client_instance_id: bytes = ZERO_UUID
@@ -19,7 +19,7 @@ class GetTelemetrySubscriptionsRequest(Message):
 REQUEST = Schema(GetTelemetrySubscriptionsRequest, api_key=71, versions=(0, 0), flexible_from=0)
 
 
-class GetTelemetrySubscriptionsResponse(Message):
+class GetTelemetrySubscriptionsResponse(Message, frozen=True, kw_only=True):
     """API key 71, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class HeartbeatRequest(Message):
+class HeartbeatRequest(Message, frozen=True, kw_only=True):
     """API key 12, v0-4, flexible from v4."""
 
     group_id: str = ""
@@ -24,7 +24,7 @@ class HeartbeatRequest(Message):
 REQUEST = Schema(HeartbeatRequest, api_key=12, versions=(0, 4), flexible_from=4)
 
 
-class HeartbeatResponse(Message):
+class HeartbeatResponse(Message, frozen=True, kw_only=True):
     """API key 12, v0-4, flexible from v4."""
 
     throttle_time_ms: int = 0

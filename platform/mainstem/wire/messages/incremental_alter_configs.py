@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class AlterableConfig(Message):
+class AlterableConfig(Message, frozen=True, kw_only=True):
     name: str = ""
     config_operation: int = 0
     value: str | None = None
@@ -18,7 +18,7 @@ class AlterableConfig(Message):
     )
 
 
-class AlterConfigsResource(Message):
+class AlterConfigsResource(Message, frozen=True, kw_only=True):
     resource_type: int = 0
     resource_name: str = ""
     configs: Sequence[AlterableConfig] = ()
@@ -30,7 +30,7 @@ class AlterConfigsResource(Message):
     )
 
 
-class IncrementalAlterConfigsRequest(Message):
+class IncrementalAlterConfigsRequest(Message, frozen=True, kw_only=True):
     """API key 44, v0-1, flexible from v1."""
 
     resources: Sequence[AlterConfigsResource] = ()
@@ -45,7 +45,7 @@ class IncrementalAlterConfigsRequest(Message):
 REQUEST = Schema(IncrementalAlterConfigsRequest, api_key=44, versions=(0, 1), flexible_from=1)
 
 
-class AlterConfigsResourceResponse(Message):
+class AlterConfigsResourceResponse(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     resource_type: int = 0
@@ -59,7 +59,7 @@ class AlterConfigsResourceResponse(Message):
     )
 
 
-class IncrementalAlterConfigsResponse(Message):
+class IncrementalAlterConfigsResponse(Message, frozen=True, kw_only=True):
     """API key 44, v0-1, flexible from v1."""
 
     throttle_time_ms: int = 0

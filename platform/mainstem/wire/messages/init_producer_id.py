@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class InitProducerIdRequest(Message):
+class InitProducerIdRequest(Message, frozen=True, kw_only=True):
     """API key 22, v0-6, flexible from v2."""
 
     transactional_id: str | None = None
@@ -28,7 +28,7 @@ class InitProducerIdRequest(Message):
 REQUEST = Schema(InitProducerIdRequest, api_key=22, versions=(0, 6), flexible_from=2)
 
 
-class InitProducerIdResponse(Message):
+class InitProducerIdResponse(Message, frozen=True, kw_only=True):
     """API key 22, v0-6, flexible from v2."""
 
     throttle_time_ms: int = 0

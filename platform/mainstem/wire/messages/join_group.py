@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class JoinGroupRequestProtocol(Message):
+class JoinGroupRequestProtocol(Message, frozen=True, kw_only=True):
     name: str = ""
     metadata: bytes = b""
 
@@ -16,7 +16,7 @@ class JoinGroupRequestProtocol(Message):
     )
 
 
-class JoinGroupRequest(Message):
+class JoinGroupRequest(Message, frozen=True, kw_only=True):
     """API key 11, v0-9, flexible from v6."""
 
     group_id: str = ""
@@ -43,7 +43,7 @@ class JoinGroupRequest(Message):
 REQUEST = Schema(JoinGroupRequest, api_key=11, versions=(0, 9), flexible_from=6)
 
 
-class JoinGroupResponseMember(Message):
+class JoinGroupResponseMember(Message, frozen=True, kw_only=True):
     member_id: str = ""
     group_instance_id: str | None = None
     metadata: bytes = b""
@@ -55,7 +55,7 @@ class JoinGroupResponseMember(Message):
     )
 
 
-class JoinGroupResponse(Message):
+class JoinGroupResponse(Message, frozen=True, kw_only=True):
     """API key 11, v0-9, flexible from v6."""
 
     throttle_time_ms: int = 0

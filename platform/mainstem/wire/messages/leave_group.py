@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class MemberIdentity(Message):
+class MemberIdentity(Message, frozen=True, kw_only=True):
     member_id: str = ""
     group_instance_id: str | None = None
     reason: str | None = None
@@ -18,7 +18,7 @@ class MemberIdentity(Message):
     )
 
 
-class LeaveGroupRequest(Message):
+class LeaveGroupRequest(Message, frozen=True, kw_only=True):
     """API key 13, v0-5, flexible from v4."""
 
     group_id: str = ""
@@ -35,7 +35,7 @@ class LeaveGroupRequest(Message):
 REQUEST = Schema(LeaveGroupRequest, api_key=13, versions=(0, 5), flexible_from=4)
 
 
-class MemberResponse(Message):
+class MemberResponse(Message, frozen=True, kw_only=True):
     member_id: str = ""
     group_instance_id: str | None = None
     error_code: int = 0
@@ -47,7 +47,7 @@ class MemberResponse(Message):
     )
 
 
-class LeaveGroupResponse(Message):
+class LeaveGroupResponse(Message, frozen=True, kw_only=True):
     """API key 13, v0-5, flexible from v4."""
 
     throttle_time_ms: int = 0

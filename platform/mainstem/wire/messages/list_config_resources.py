@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ListConfigResourcesRequest(Message):
+class ListConfigResourcesRequest(Message, frozen=True, kw_only=True):
     """API key 74, v0-1, flexible from v0."""
 
     resource_types: Sequence[int] = ()
@@ -19,7 +19,7 @@ class ListConfigResourcesRequest(Message):
 REQUEST = Schema(ListConfigResourcesRequest, api_key=74, versions=(0, 1), flexible_from=0)
 
 
-class ConfigResource(Message):
+class ConfigResource(Message, frozen=True, kw_only=True):
     resource_name: str = ""
     resource_type: int = 16
 
@@ -29,7 +29,7 @@ class ConfigResource(Message):
     )
 
 
-class ListConfigResourcesResponse(Message):
+class ListConfigResourcesResponse(Message, frozen=True, kw_only=True):
     """API key 74, v0-1, flexible from v0."""
 
     throttle_time_ms: int = 0

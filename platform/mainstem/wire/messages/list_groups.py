@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ListGroupsRequest(Message):
+class ListGroupsRequest(Message, frozen=True, kw_only=True):
     """API key 16, v0-5, flexible from v3."""
 
     states_filter: Sequence[str] = ()
@@ -21,7 +21,7 @@ class ListGroupsRequest(Message):
 REQUEST = Schema(ListGroupsRequest, api_key=16, versions=(0, 5), flexible_from=3)
 
 
-class ListedGroup(Message):
+class ListedGroup(Message, frozen=True, kw_only=True):
     group_id: str = ""
     protocol_type: str = ""
     group_state: str = ""
@@ -35,7 +35,7 @@ class ListedGroup(Message):
     )
 
 
-class ListGroupsResponse(Message):
+class ListGroupsResponse(Message, frozen=True, kw_only=True):
     """API key 16, v0-5, flexible from v3."""
 
     throttle_time_ms: int = 0

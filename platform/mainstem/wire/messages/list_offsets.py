@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ListOffsetsPartition(Message):
+class ListOffsetsPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     current_leader_epoch: int = -1
     timestamp: int = 0
@@ -18,7 +18,7 @@ class ListOffsetsPartition(Message):
     )
 
 
-class ListOffsetsTopic(Message):
+class ListOffsetsTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[ListOffsetsPartition] = ()
 
@@ -28,7 +28,7 @@ class ListOffsetsTopic(Message):
     )
 
 
-class ListOffsetsRequest(Message):
+class ListOffsetsRequest(Message, frozen=True, kw_only=True):
     """API key 2, v1-11, flexible from v6."""
 
     replica_id: int = 0
@@ -47,7 +47,7 @@ class ListOffsetsRequest(Message):
 REQUEST = Schema(ListOffsetsRequest, api_key=2, versions=(1, 11), flexible_from=6)
 
 
-class ListOffsetsPartitionResponse(Message):
+class ListOffsetsPartitionResponse(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     timestamp: int = -1
@@ -63,7 +63,7 @@ class ListOffsetsPartitionResponse(Message):
     )
 
 
-class ListOffsetsTopicResponse(Message):
+class ListOffsetsTopicResponse(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[ListOffsetsPartitionResponse] = ()
 
@@ -73,7 +73,7 @@ class ListOffsetsTopicResponse(Message):
     )
 
 
-class ListOffsetsResponse(Message):
+class ListOffsetsResponse(Message, frozen=True, kw_only=True):
     """API key 2, v1-11, flexible from v6."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ListPartitionReassignmentsTopics(Message):
+class ListPartitionReassignmentsTopics(Message, frozen=True, kw_only=True):
     name: str = ""
     partition_indexes: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class ListPartitionReassignmentsTopics(Message):
     )
 
 
-class ListPartitionReassignmentsRequest(Message):
+class ListPartitionReassignmentsRequest(Message, frozen=True, kw_only=True):
     """API key 46, v0-0, flexible from v0."""
 
     timeout_ms: int = 60000
@@ -31,7 +31,7 @@ class ListPartitionReassignmentsRequest(Message):
 REQUEST = Schema(ListPartitionReassignmentsRequest, api_key=46, versions=(0, 0), flexible_from=0)
 
 
-class OngoingPartitionReassignment(Message):
+class OngoingPartitionReassignment(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     replicas: Sequence[int] = ()
     adding_replicas: Sequence[int] = ()
@@ -45,7 +45,7 @@ class OngoingPartitionReassignment(Message):
     )
 
 
-class OngoingTopicReassignment(Message):
+class OngoingTopicReassignment(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[OngoingPartitionReassignment] = ()
 
@@ -55,7 +55,7 @@ class OngoingTopicReassignment(Message):
     )
 
 
-class ListPartitionReassignmentsResponse(Message):
+class ListPartitionReassignmentsResponse(Message, frozen=True, kw_only=True):
     """API key 46, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class ListTransactionsRequest(Message):
+class ListTransactionsRequest(Message, frozen=True, kw_only=True):
     """API key 66, v0-2, flexible from v0."""
 
     state_filters: Sequence[str] = ()
@@ -25,7 +25,7 @@ class ListTransactionsRequest(Message):
 REQUEST = Schema(ListTransactionsRequest, api_key=66, versions=(0, 2), flexible_from=0)
 
 
-class TransactionState(Message):
+class TransactionState(Message, frozen=True, kw_only=True):
     transactional_id: str = ""
     producer_id: int = 0
     transaction_state: str = ""
@@ -37,7 +37,7 @@ class TransactionState(Message):
     )
 
 
-class ListTransactionsResponse(Message):
+class ListTransactionsResponse(Message, frozen=True, kw_only=True):
     """API key 66, v0-2, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class MetadataRequestTopic(Message):
+class MetadataRequestTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str | None = None
 
@@ -16,7 +16,7 @@ class MetadataRequestTopic(Message):
     )
 
 
-class MetadataRequest(Message):
+class MetadataRequest(Message, frozen=True, kw_only=True):
     """API key 3, v0-13, flexible from v9."""
 
     topics: Sequence[MetadataRequestTopic] | None = ()
@@ -35,7 +35,7 @@ class MetadataRequest(Message):
 REQUEST = Schema(MetadataRequest, api_key=3, versions=(0, 13), flexible_from=9)
 
 
-class MetadataResponseBroker(Message):
+class MetadataResponseBroker(Message, frozen=True, kw_only=True):
     node_id: int = 0
     host: str = ""
     port: int = 0
@@ -49,7 +49,7 @@ class MetadataResponseBroker(Message):
     )
 
 
-class MetadataResponsePartition(Message):
+class MetadataResponsePartition(Message, frozen=True, kw_only=True):
     error_code: int = 0
     partition_index: int = 0
     leader_id: int = 0
@@ -69,7 +69,7 @@ class MetadataResponsePartition(Message):
     )
 
 
-class MetadataResponseTopic(Message):
+class MetadataResponseTopic(Message, frozen=True, kw_only=True):
     error_code: int = 0
     name: str | None = None
     topic_id: bytes = ZERO_UUID
@@ -87,7 +87,7 @@ class MetadataResponseTopic(Message):
     )
 
 
-class MetadataResponse(Message):
+class MetadataResponse(Message, frozen=True, kw_only=True):
     """API key 3, v0-13, flexible from v9."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class OffsetCommitRequestPartition(Message):
+class OffsetCommitRequestPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     committed_offset: int = 0
     committed_leader_epoch: int = -1
@@ -20,7 +20,7 @@ class OffsetCommitRequestPartition(Message):
     )
 
 
-class OffsetCommitRequestTopic(Message):
+class OffsetCommitRequestTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partitions: Sequence[OffsetCommitRequestPartition] = ()
@@ -32,7 +32,7 @@ class OffsetCommitRequestTopic(Message):
     )
 
 
-class OffsetCommitRequest(Message):
+class OffsetCommitRequest(Message, frozen=True, kw_only=True):
     """API key 8, v2-10, flexible from v8."""
 
     group_id: str = ""
@@ -55,7 +55,7 @@ class OffsetCommitRequest(Message):
 REQUEST = Schema(OffsetCommitRequest, api_key=8, versions=(2, 10), flexible_from=8)
 
 
-class OffsetCommitResponsePartition(Message):
+class OffsetCommitResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
 
@@ -65,7 +65,7 @@ class OffsetCommitResponsePartition(Message):
     )
 
 
-class OffsetCommitResponseTopic(Message):
+class OffsetCommitResponseTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partitions: Sequence[OffsetCommitResponsePartition] = ()
@@ -77,7 +77,7 @@ class OffsetCommitResponseTopic(Message):
     )
 
 
-class OffsetCommitResponse(Message):
+class OffsetCommitResponse(Message, frozen=True, kw_only=True):
     """API key 8, v2-10, flexible from v8."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class OffsetDeleteRequestPartition(Message):
+class OffsetDeleteRequestPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -14,7 +14,7 @@ class OffsetDeleteRequestPartition(Message):
     )
 
 
-class OffsetDeleteRequestTopic(Message):
+class OffsetDeleteRequestTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[OffsetDeleteRequestPartition] = ()
 
@@ -24,7 +24,7 @@ class OffsetDeleteRequestTopic(Message):
     )
 
 
-class OffsetDeleteRequest(Message):
+class OffsetDeleteRequest(Message, frozen=True, kw_only=True):
     """API key 47, v0-0, never flexible."""
 
     group_id: str = ""
@@ -39,7 +39,7 @@ class OffsetDeleteRequest(Message):
 REQUEST = Schema(OffsetDeleteRequest, api_key=47, versions=(0, 0), flexible_from=32767)
 
 
-class OffsetDeleteResponsePartition(Message):
+class OffsetDeleteResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
 
@@ -49,7 +49,7 @@ class OffsetDeleteResponsePartition(Message):
     )
 
 
-class OffsetDeleteResponseTopic(Message):
+class OffsetDeleteResponseTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[OffsetDeleteResponsePartition] = ()
 
@@ -59,7 +59,7 @@ class OffsetDeleteResponseTopic(Message):
     )
 
 
-class OffsetDeleteResponse(Message):
+class OffsetDeleteResponse(Message, frozen=True, kw_only=True):
     """API key 47, v0-0, never flexible."""
 
     error_code: int = 0

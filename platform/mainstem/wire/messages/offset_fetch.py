@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class OffsetFetchRequestTopics(Message):
+class OffsetFetchRequestTopics(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partition_indexes: Sequence[int] = ()
@@ -18,7 +18,7 @@ class OffsetFetchRequestTopics(Message):
     )
 
 
-class OffsetFetchRequestGroup(Message):
+class OffsetFetchRequestGroup(Message, frozen=True, kw_only=True):
     group_id: str = ""
     member_id: str | None = None
     member_epoch: int = -1
@@ -32,7 +32,7 @@ class OffsetFetchRequestGroup(Message):
     )
 
 
-class OffsetFetchRequestTopic(Message):
+class OffsetFetchRequestTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partition_indexes: Sequence[int] = ()
 
@@ -42,7 +42,7 @@ class OffsetFetchRequestTopic(Message):
     )
 
 
-class OffsetFetchRequest(Message):
+class OffsetFetchRequest(Message, frozen=True, kw_only=True):
     """API key 9, v1-10, flexible from v6."""
 
     groups: Sequence[OffsetFetchRequestGroup] = ()
@@ -61,7 +61,7 @@ class OffsetFetchRequest(Message):
 REQUEST = Schema(OffsetFetchRequest, api_key=9, versions=(1, 10), flexible_from=6)
 
 
-class OffsetFetchResponsePartitions(Message):
+class OffsetFetchResponsePartitions(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     committed_offset: int = 0
     committed_leader_epoch: int = -1
@@ -77,7 +77,7 @@ class OffsetFetchResponsePartitions(Message):
     )
 
 
-class OffsetFetchResponseTopics(Message):
+class OffsetFetchResponseTopics(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partitions: Sequence[OffsetFetchResponsePartitions] = ()
@@ -89,7 +89,7 @@ class OffsetFetchResponseTopics(Message):
     )
 
 
-class OffsetFetchResponseGroup(Message):
+class OffsetFetchResponseGroup(Message, frozen=True, kw_only=True):
     group_id: str = ""
     topics: Sequence[OffsetFetchResponseTopics] = ()
     error_code: int = 0
@@ -101,7 +101,7 @@ class OffsetFetchResponseGroup(Message):
     )
 
 
-class OffsetFetchResponsePartition(Message):
+class OffsetFetchResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     committed_offset: int = 0
     committed_leader_epoch: int = -1
@@ -117,7 +117,7 @@ class OffsetFetchResponsePartition(Message):
     )
 
 
-class OffsetFetchResponseTopic(Message):
+class OffsetFetchResponseTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[OffsetFetchResponsePartition] = ()
 
@@ -127,7 +127,7 @@ class OffsetFetchResponseTopic(Message):
     )
 
 
-class OffsetFetchResponse(Message):
+class OffsetFetchResponse(Message, frozen=True, kw_only=True):
     """API key 9, v1-10, flexible from v6."""
 
     throttle_time_ms: int = 0

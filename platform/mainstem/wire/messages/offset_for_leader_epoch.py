@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class OffsetForLeaderPartition(Message):
+class OffsetForLeaderPartition(Message, frozen=True, kw_only=True):
     partition: int = 0
     current_leader_epoch: int = -1
     leader_epoch: int = 0
@@ -18,7 +18,7 @@ class OffsetForLeaderPartition(Message):
     )
 
 
-class OffsetForLeaderTopic(Message):
+class OffsetForLeaderTopic(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[OffsetForLeaderPartition] = ()
 
@@ -28,7 +28,7 @@ class OffsetForLeaderTopic(Message):
     )
 
 
-class OffsetForLeaderEpochRequest(Message):
+class OffsetForLeaderEpochRequest(Message, frozen=True, kw_only=True):
     """API key 23, v2-4, flexible from v4."""
 
     replica_id: int = -2
@@ -43,7 +43,7 @@ class OffsetForLeaderEpochRequest(Message):
 REQUEST = Schema(OffsetForLeaderEpochRequest, api_key=23, versions=(2, 4), flexible_from=4)
 
 
-class EpochEndOffset(Message):
+class EpochEndOffset(Message, frozen=True, kw_only=True):
     error_code: int = 0
     partition: int = 0
     leader_epoch: int = -1
@@ -57,7 +57,7 @@ class EpochEndOffset(Message):
     )
 
 
-class OffsetForLeaderTopicResult(Message):
+class OffsetForLeaderTopicResult(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[EpochEndOffset] = ()
 
@@ -67,7 +67,7 @@ class OffsetForLeaderTopicResult(Message):
     )
 
 
-class OffsetForLeaderEpochResponse(Message):
+class OffsetForLeaderEpochResponse(Message, frozen=True, kw_only=True):
     """API key 23, v2-4, flexible from v4."""
 
     throttle_time_ms: int = 0

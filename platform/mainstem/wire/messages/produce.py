@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class PartitionProduceData(Message):
+class PartitionProduceData(Message, frozen=True, kw_only=True):
     index: int = 0
     records: bytes | None = None
 
@@ -16,7 +16,7 @@ class PartitionProduceData(Message):
     )
 
 
-class TopicProduceData(Message):
+class TopicProduceData(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partition_data: Sequence[PartitionProduceData] = ()
@@ -28,7 +28,7 @@ class TopicProduceData(Message):
     )
 
 
-class ProduceRequest(Message):
+class ProduceRequest(Message, frozen=True, kw_only=True):
     """API key 0, v3-13, flexible from v9."""
 
     transactional_id: str | None = None
@@ -47,7 +47,7 @@ class ProduceRequest(Message):
 REQUEST = Schema(ProduceRequest, api_key=0, versions=(3, 13), flexible_from=9)
 
 
-class BatchIndexAndErrorMessage(Message):
+class BatchIndexAndErrorMessage(Message, frozen=True, kw_only=True):
     batch_index: int = 0
     batch_index_error_message: str | None = None
 
@@ -57,7 +57,7 @@ class BatchIndexAndErrorMessage(Message):
     )
 
 
-class LeaderIdAndEpoch(Message):
+class LeaderIdAndEpoch(Message, frozen=True, kw_only=True):
     leader_id: int = -1
     leader_epoch: int = -1
 
@@ -67,7 +67,7 @@ class LeaderIdAndEpoch(Message):
     )
 
 
-class PartitionProduceResponse(Message):
+class PartitionProduceResponse(Message, frozen=True, kw_only=True):
     index: int = 0
     error_code: int = 0
     base_offset: int = 0
@@ -89,7 +89,7 @@ class PartitionProduceResponse(Message):
     )
 
 
-class TopicProduceResponse(Message):
+class TopicProduceResponse(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     name: str = ""
     partition_responses: Sequence[PartitionProduceResponse] = ()
@@ -101,7 +101,7 @@ class TopicProduceResponse(Message):
     )
 
 
-class NodeEndpoint(Message):
+class NodeEndpoint(Message, frozen=True, kw_only=True):
     node_id: int = 0
     host: str = ""
     port: int = 0
@@ -115,7 +115,7 @@ class NodeEndpoint(Message):
     )
 
 
-class ProduceResponse(Message):
+class ProduceResponse(Message, frozen=True, kw_only=True):
     """API key 0, v3-13, flexible from v9."""
 
     responses: Sequence[TopicProduceResponse] = ()

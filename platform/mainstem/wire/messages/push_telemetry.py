@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class PushTelemetryRequest(Message):
+class PushTelemetryRequest(Message, frozen=True, kw_only=True):
     """API key 72, v0-0, flexible from v0."""
 
     client_instance_id: bytes = ZERO_UUID
@@ -26,7 +26,7 @@ class PushTelemetryRequest(Message):
 REQUEST = Schema(PushTelemetryRequest, api_key=72, versions=(0, 0), flexible_from=0)
 
 
-class PushTelemetryResponse(Message):
+class PushTelemetryResponse(Message, frozen=True, kw_only=True):
     """API key 72, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class RenewDelegationTokenRequest(Message):
+class RenewDelegationTokenRequest(Message, frozen=True, kw_only=True):
     """API key 39, v1-2, flexible from v2."""
 
     hmac: bytes = b""
@@ -20,7 +20,7 @@ class RenewDelegationTokenRequest(Message):
 REQUEST = Schema(RenewDelegationTokenRequest, api_key=39, versions=(1, 2), flexible_from=2)
 
 
-class RenewDelegationTokenResponse(Message):
+class RenewDelegationTokenResponse(Message, frozen=True, kw_only=True):
     """API key 39, v1-2, flexible from v2."""
 
     error_code: int = 0

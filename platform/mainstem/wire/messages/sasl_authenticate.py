@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class SaslAuthenticateRequest(Message):
+class SaslAuthenticateRequest(Message, frozen=True, kw_only=True):
     """API key 36, v0-2, flexible from v2."""
 
     auth_bytes: bytes = b""
@@ -18,7 +18,7 @@ class SaslAuthenticateRequest(Message):
 REQUEST = Schema(SaslAuthenticateRequest, api_key=36, versions=(0, 2), flexible_from=2)
 
 
-class SaslAuthenticateResponse(Message):
+class SaslAuthenticateResponse(Message, frozen=True, kw_only=True):
     """API key 36, v0-2, flexible from v2."""
 
     error_code: int = 0

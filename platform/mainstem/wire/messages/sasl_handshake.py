@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class SaslHandshakeRequest(Message):
+class SaslHandshakeRequest(Message, frozen=True, kw_only=True):
     """API key 17, v0-1, never flexible."""
 
     mechanism: str = ""
@@ -19,7 +19,7 @@ class SaslHandshakeRequest(Message):
 REQUEST = Schema(SaslHandshakeRequest, api_key=17, versions=(0, 1), flexible_from=32767)
 
 
-class SaslHandshakeResponse(Message):
+class SaslHandshakeResponse(Message, frozen=True, kw_only=True):
     """API key 17, v0-1, never flexible."""
 
     error_code: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class AcknowledgementBatch(Message):
+class AcknowledgementBatch(Message, frozen=True, kw_only=True):
     first_offset: int = 0
     last_offset: int = 0
     acknowledge_types: Sequence[int] = ()
@@ -18,7 +18,7 @@ class AcknowledgementBatch(Message):
     )
 
 
-class AcknowledgePartition(Message):
+class AcknowledgePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     acknowledgement_batches: Sequence[AcknowledgementBatch] = ()
 
@@ -28,7 +28,7 @@ class AcknowledgePartition(Message):
     )
 
 
-class AcknowledgeTopic(Message):
+class AcknowledgeTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[AcknowledgePartition] = ()
 
@@ -38,7 +38,7 @@ class AcknowledgeTopic(Message):
     )
 
 
-class ShareAcknowledgeRequest(Message):
+class ShareAcknowledgeRequest(Message, frozen=True, kw_only=True):
     """API key 79, v1-2, flexible from v1."""
 
     group_id: str | None = None
@@ -59,7 +59,7 @@ class ShareAcknowledgeRequest(Message):
 REQUEST = Schema(ShareAcknowledgeRequest, api_key=79, versions=(1, 2), flexible_from=1)
 
 
-class LeaderIdAndEpoch(Message):
+class LeaderIdAndEpoch(Message, frozen=True, kw_only=True):
     leader_id: int = 0
     leader_epoch: int = 0
 
@@ -69,7 +69,7 @@ class LeaderIdAndEpoch(Message):
     )
 
 
-class PartitionData(Message):
+class PartitionData(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -83,7 +83,7 @@ class PartitionData(Message):
     )
 
 
-class ShareAcknowledgeTopicResponse(Message):
+class ShareAcknowledgeTopicResponse(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[PartitionData] = ()
 
@@ -93,7 +93,7 @@ class ShareAcknowledgeTopicResponse(Message):
     )
 
 
-class NodeEndpoint(Message):
+class NodeEndpoint(Message, frozen=True, kw_only=True):
     node_id: int = 0
     host: str = ""
     port: int = 0
@@ -107,7 +107,7 @@ class NodeEndpoint(Message):
     )
 
 
-class ShareAcknowledgeResponse(Message):
+class ShareAcknowledgeResponse(Message, frozen=True, kw_only=True):
     """API key 79, v1-2, flexible from v1."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class AcknowledgementBatch(Message):
+class AcknowledgementBatch(Message, frozen=True, kw_only=True):
     first_offset: int = 0
     last_offset: int = 0
     acknowledge_types: Sequence[int] = ()
@@ -18,7 +18,7 @@ class AcknowledgementBatch(Message):
     )
 
 
-class FetchPartition(Message):
+class FetchPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     acknowledgement_batches: Sequence[AcknowledgementBatch] = ()
 
@@ -28,7 +28,7 @@ class FetchPartition(Message):
     )
 
 
-class FetchTopic(Message):
+class FetchTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[FetchPartition] = ()
 
@@ -38,7 +38,7 @@ class FetchTopic(Message):
     )
 
 
-class ForgottenTopic(Message):
+class ForgottenTopic(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[int] = ()
 
@@ -48,7 +48,7 @@ class ForgottenTopic(Message):
     )
 
 
-class ShareFetchRequest(Message):
+class ShareFetchRequest(Message, frozen=True, kw_only=True):
     """API key 78, v1-2, flexible from v1."""
 
     group_id: str | None = None
@@ -83,7 +83,7 @@ class ShareFetchRequest(Message):
 REQUEST = Schema(ShareFetchRequest, api_key=78, versions=(1, 2), flexible_from=1)
 
 
-class LeaderIdAndEpoch(Message):
+class LeaderIdAndEpoch(Message, frozen=True, kw_only=True):
     leader_id: int = 0
     leader_epoch: int = 0
 
@@ -93,7 +93,7 @@ class LeaderIdAndEpoch(Message):
     )
 
 
-class AcquiredRecords(Message):
+class AcquiredRecords(Message, frozen=True, kw_only=True):
     first_offset: int = 0
     last_offset: int = 0
     delivery_count: int = 0
@@ -105,7 +105,7 @@ class AcquiredRecords(Message):
     )
 
 
-class PartitionData(Message):
+class PartitionData(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
     error_message: str | None = None
@@ -127,7 +127,7 @@ class PartitionData(Message):
     )
 
 
-class ShareFetchableTopicResponse(Message):
+class ShareFetchableTopicResponse(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[PartitionData] = ()
 
@@ -137,7 +137,7 @@ class ShareFetchableTopicResponse(Message):
     )
 
 
-class NodeEndpoint(Message):
+class NodeEndpoint(Message, frozen=True, kw_only=True):
     node_id: int = 0
     host: str = ""
     port: int = 0
@@ -151,7 +151,7 @@ class NodeEndpoint(Message):
     )
 
 
-class ShareFetchResponse(Message):
+class ShareFetchResponse(Message, frozen=True, kw_only=True):
     """API key 78, v1-2, flexible from v1."""
 
     throttle_time_ms: int = 0

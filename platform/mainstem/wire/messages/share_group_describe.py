@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class ShareGroupDescribeRequest(Message):
+class ShareGroupDescribeRequest(Message, frozen=True, kw_only=True):
     """API key 77, v1-1, flexible from v1."""
 
     group_ids: Sequence[str] = ()
@@ -21,7 +21,7 @@ class ShareGroupDescribeRequest(Message):
 REQUEST = Schema(ShareGroupDescribeRequest, api_key=77, versions=(1, 1), flexible_from=1)
 
 
-class TopicPartitions(Message):
+class TopicPartitions(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     topic_name: str = ""
     partitions: Sequence[int] = ()
@@ -33,7 +33,7 @@ class TopicPartitions(Message):
     )
 
 
-class Assignment(Message):
+class Assignment(Message, frozen=True, kw_only=True):
     topic_partitions: Sequence[TopicPartitions] = ()
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -41,7 +41,7 @@ class Assignment(Message):
     )
 
 
-class Member(Message):
+class Member(Message, frozen=True, kw_only=True):
     member_id: str = ""
     rack_id: str | None = None
     member_epoch: int = 0
@@ -61,7 +61,7 @@ class Member(Message):
     )
 
 
-class DescribedGroup(Message):
+class DescribedGroup(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     group_id: str = ""
@@ -85,7 +85,7 @@ class DescribedGroup(Message):
     )
 
 
-class ShareGroupDescribeResponse(Message):
+class ShareGroupDescribeResponse(Message, frozen=True, kw_only=True):
     """API key 77, v1-1, flexible from v1."""
 
     throttle_time_ms: int = 0

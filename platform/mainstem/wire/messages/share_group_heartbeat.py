@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema, ZERO_UUID
 
 
-class ShareGroupHeartbeatRequest(Message):
+class ShareGroupHeartbeatRequest(Message, frozen=True, kw_only=True):
     """API key 76, v1-1, flexible from v1."""
 
     group_id: str = ""
@@ -27,7 +27,7 @@ class ShareGroupHeartbeatRequest(Message):
 REQUEST = Schema(ShareGroupHeartbeatRequest, api_key=76, versions=(1, 1), flexible_from=1)
 
 
-class TopicPartitions(Message):
+class TopicPartitions(Message, frozen=True, kw_only=True):
     topic_id: bytes = ZERO_UUID
     partitions: Sequence[int] = ()
 
@@ -37,7 +37,7 @@ class TopicPartitions(Message):
     )
 
 
-class Assignment(Message):
+class Assignment(Message, frozen=True, kw_only=True):
     topic_partitions: Sequence[TopicPartitions] = ()
 
     layout: ClassVar[tuple[Field, ...]] = (
@@ -45,7 +45,7 @@ class Assignment(Message):
     )
 
 
-class ShareGroupHeartbeatResponse(Message):
+class ShareGroupHeartbeatResponse(Message, frozen=True, kw_only=True):
     """API key 76, v1-1, flexible from v1."""
 
     throttle_time_ms: int = 0

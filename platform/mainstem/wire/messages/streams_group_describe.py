@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class StreamsGroupDescribeRequest(Message):
+class StreamsGroupDescribeRequest(Message, frozen=True, kw_only=True):
     """API key 89, v0-0, flexible from v0."""
 
     group_ids: Sequence[str] = ()
@@ -21,7 +21,7 @@ class StreamsGroupDescribeRequest(Message):
 REQUEST = Schema(StreamsGroupDescribeRequest, api_key=89, versions=(0, 0), flexible_from=0)
 
 
-class KeyValue(Message):
+class KeyValue(Message, frozen=True, kw_only=True):
     key: str = ""
     value: str = ""
 
@@ -31,7 +31,7 @@ class KeyValue(Message):
     )
 
 
-class TopicInfo(Message):
+class TopicInfo(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: int = 0
     replication_factor: int = 0
@@ -45,7 +45,7 @@ class TopicInfo(Message):
     )
 
 
-class Subtopology(Message):
+class Subtopology(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     source_topics: Sequence[str] = ()
     repartition_sink_topics: Sequence[str] = ()
@@ -61,7 +61,7 @@ class Subtopology(Message):
     )
 
 
-class Topology(Message):
+class Topology(Message, frozen=True, kw_only=True):
     epoch: int = 0
     subtopologies: Sequence[Subtopology] | None = ()
 
@@ -71,7 +71,7 @@ class Topology(Message):
     )
 
 
-class Endpoint(Message):
+class Endpoint(Message, frozen=True, kw_only=True):
     host: str = ""
     port: int = 0
 
@@ -81,7 +81,7 @@ class Endpoint(Message):
     )
 
 
-class TaskOffset(Message):
+class TaskOffset(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     partition: int = 0
     offset: int = 0
@@ -93,7 +93,7 @@ class TaskOffset(Message):
     )
 
 
-class TaskIds(Message):
+class TaskIds(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     partitions: Sequence[int] = ()
 
@@ -103,7 +103,7 @@ class TaskIds(Message):
     )
 
 
-class Assignment(Message):
+class Assignment(Message, frozen=True, kw_only=True):
     active_tasks: Sequence[TaskIds] = ()
     standby_tasks: Sequence[TaskIds] = ()
     warmup_tasks: Sequence[TaskIds] = ()
@@ -115,7 +115,7 @@ class Assignment(Message):
     )
 
 
-class Member(Message):
+class Member(Message, frozen=True, kw_only=True):
     member_id: str = ""
     member_epoch: int = 0
     instance_id: str | None = None
@@ -151,7 +151,7 @@ class Member(Message):
     )
 
 
-class DescribedGroup(Message):
+class DescribedGroup(Message, frozen=True, kw_only=True):
     error_code: int = 0
     error_message: str | None = None
     group_id: str = ""
@@ -175,7 +175,7 @@ class DescribedGroup(Message):
     )
 
 
-class StreamsGroupDescribeResponse(Message):
+class StreamsGroupDescribeResponse(Message, frozen=True, kw_only=True):
     """API key 89, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class KeyValue(Message):
+class KeyValue(Message, frozen=True, kw_only=True):
     key: str = ""
     value: str = ""
 
@@ -16,7 +16,7 @@ class KeyValue(Message):
     )
 
 
-class TopicInfo(Message):
+class TopicInfo(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: int = 0
     replication_factor: int = 0
@@ -30,7 +30,7 @@ class TopicInfo(Message):
     )
 
 
-class CopartitionGroup(Message):
+class CopartitionGroup(Message, frozen=True, kw_only=True):
     source_topics: Sequence[int] = ()
     source_topic_regex: Sequence[int] = ()
     repartition_source_topics: Sequence[int] = ()
@@ -42,7 +42,7 @@ class CopartitionGroup(Message):
     )
 
 
-class Subtopology(Message):
+class Subtopology(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     source_topics: Sequence[str] = ()
     source_topic_regex: Sequence[str] = ()
@@ -62,7 +62,7 @@ class Subtopology(Message):
     )
 
 
-class Topology(Message):
+class Topology(Message, frozen=True, kw_only=True):
     epoch: int = 0
     subtopologies: Sequence[Subtopology] = ()
 
@@ -72,7 +72,7 @@ class Topology(Message):
     )
 
 
-class TaskIds(Message):
+class TaskIds(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     partitions: Sequence[int] = ()
 
@@ -82,7 +82,7 @@ class TaskIds(Message):
     )
 
 
-class Endpoint(Message):
+class Endpoint(Message, frozen=True, kw_only=True):
     host: str = ""
     port: int = 0
 
@@ -92,7 +92,7 @@ class Endpoint(Message):
     )
 
 
-class TaskOffset(Message):
+class TaskOffset(Message, frozen=True, kw_only=True):
     subtopology_id: str = ""
     partition: int = 0
     offset: int = 0
@@ -104,7 +104,7 @@ class TaskOffset(Message):
     )
 
 
-class StreamsGroupHeartbeatRequest(Message):
+class StreamsGroupHeartbeatRequest(Message, frozen=True, kw_only=True):
     """API key 88, v0-0, flexible from v0."""
 
     group_id: str = ""
@@ -149,7 +149,7 @@ class StreamsGroupHeartbeatRequest(Message):
 REQUEST = Schema(StreamsGroupHeartbeatRequest, api_key=88, versions=(0, 0), flexible_from=0)
 
 
-class Status(Message):
+class Status(Message, frozen=True, kw_only=True):
     status_code: int = 0
     status_detail: str = ""
 
@@ -159,7 +159,7 @@ class Status(Message):
     )
 
 
-class TopicPartition(Message):
+class TopicPartition(Message, frozen=True, kw_only=True):
     topic: str = ""
     partitions: Sequence[int] = ()
 
@@ -169,7 +169,7 @@ class TopicPartition(Message):
     )
 
 
-class EndpointToPartitions(Message):
+class EndpointToPartitions(Message, frozen=True, kw_only=True):
     user_endpoint: Endpoint = Endpoint()
     active_partitions: Sequence[TopicPartition] = ()
     standby_partitions: Sequence[TopicPartition] = ()
@@ -181,7 +181,7 @@ class EndpointToPartitions(Message):
     )
 
 
-class StreamsGroupHeartbeatResponse(Message):
+class StreamsGroupHeartbeatResponse(Message, frozen=True, kw_only=True):
     """API key 88, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class SyncGroupRequestAssignment(Message):
+class SyncGroupRequestAssignment(Message, frozen=True, kw_only=True):
     member_id: str = ""
     assignment: bytes = b""
 
@@ -16,7 +16,7 @@ class SyncGroupRequestAssignment(Message):
     )
 
 
-class SyncGroupRequest(Message):
+class SyncGroupRequest(Message, frozen=True, kw_only=True):
     """API key 14, v0-5, flexible from v4."""
 
     group_id: str = ""
@@ -41,7 +41,7 @@ class SyncGroupRequest(Message):
 REQUEST = Schema(SyncGroupRequest, api_key=14, versions=(0, 5), flexible_from=4)
 
 
-class SyncGroupResponse(Message):
+class SyncGroupResponse(Message, frozen=True, kw_only=True):
     """API key 14, v0-5, flexible from v4."""
 
     throttle_time_ms: int = 0

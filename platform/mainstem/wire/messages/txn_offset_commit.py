@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class TxnOffsetCommitRequestPartition(Message):
+class TxnOffsetCommitRequestPartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     committed_offset: int = 0
     committed_leader_epoch: int = -1
@@ -20,7 +20,7 @@ class TxnOffsetCommitRequestPartition(Message):
     )
 
 
-class TxnOffsetCommitRequestTopic(Message):
+class TxnOffsetCommitRequestTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[TxnOffsetCommitRequestPartition] = ()
 
@@ -30,7 +30,7 @@ class TxnOffsetCommitRequestTopic(Message):
     )
 
 
-class TxnOffsetCommitRequest(Message):
+class TxnOffsetCommitRequest(Message, frozen=True, kw_only=True):
     """API key 28, v0-5, flexible from v3."""
 
     transactional_id: str = ""
@@ -57,7 +57,7 @@ class TxnOffsetCommitRequest(Message):
 REQUEST = Schema(TxnOffsetCommitRequest, api_key=28, versions=(0, 5), flexible_from=3)
 
 
-class TxnOffsetCommitResponsePartition(Message):
+class TxnOffsetCommitResponsePartition(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
 
@@ -67,7 +67,7 @@ class TxnOffsetCommitResponsePartition(Message):
     )
 
 
-class TxnOffsetCommitResponseTopic(Message):
+class TxnOffsetCommitResponseTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[TxnOffsetCommitResponsePartition] = ()
 
@@ -77,7 +77,7 @@ class TxnOffsetCommitResponseTopic(Message):
     )
 
 
-class TxnOffsetCommitResponse(Message):
+class TxnOffsetCommitResponse(Message, frozen=True, kw_only=True):
     """API key 28, v0-5, flexible from v3."""
 
     throttle_time_ms: int = 0

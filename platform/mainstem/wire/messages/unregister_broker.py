@@ -5,7 +5,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class UnregisterBrokerRequest(Message):
+class UnregisterBrokerRequest(Message, frozen=True, kw_only=True):
     """API key 64, v0-0, flexible from v0."""
 
     broker_id: int = 0
@@ -18,7 +18,7 @@ class UnregisterBrokerRequest(Message):
 REQUEST = Schema(UnregisterBrokerRequest, api_key=64, versions=(0, 0), flexible_from=0)
 
 
-class UnregisterBrokerResponse(Message):
+class UnregisterBrokerResponse(Message, frozen=True, kw_only=True):
     """API key 64, v0-0, flexible from v0."""
 
     throttle_time_ms: int = 0

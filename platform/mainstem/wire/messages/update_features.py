@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class FeatureUpdateKey(Message):
+class FeatureUpdateKey(Message, frozen=True, kw_only=True):
     feature: str = ""
     max_version_level: int = 0
     upgrade_type: int = 1
@@ -20,7 +20,7 @@ class FeatureUpdateKey(Message):
     )
 
 
-class UpdateFeaturesRequest(Message):
+class UpdateFeaturesRequest(Message, frozen=True, kw_only=True):
     """API key 57, v0-2, flexible from v0."""
 
     timeout_ms: int = 60000
@@ -37,7 +37,7 @@ class UpdateFeaturesRequest(Message):
 REQUEST = Schema(UpdateFeaturesRequest, api_key=57, versions=(0, 2), flexible_from=0)
 
 
-class UpdatableFeatureResult(Message):
+class UpdatableFeatureResult(Message, frozen=True, kw_only=True):
     feature: str = ""
     error_code: int = 0
     error_message: str | None = None
@@ -49,7 +49,7 @@ class UpdatableFeatureResult(Message):
     )
 
 
-class UpdateFeaturesResponse(Message):
+class UpdateFeaturesResponse(Message, frozen=True, kw_only=True):
     """API key 57, v0-2, flexible from v0."""
 
     throttle_time_ms: int = 0

@@ -6,7 +6,7 @@ from typing import ClassVar
 from mainstem.wire.schema import Field, Message, Schema
 
 
-class WritableTxnMarkerTopic(Message):
+class WritableTxnMarkerTopic(Message, frozen=True, kw_only=True):
     name: str = ""
     partition_indexes: Sequence[int] = ()
 
@@ -16,7 +16,7 @@ class WritableTxnMarkerTopic(Message):
     )
 
 
-class WritableTxnMarker(Message):
+class WritableTxnMarker(Message, frozen=True, kw_only=True):
     producer_id: int = 0
     producer_epoch: int = 0
     transaction_result: bool = False
@@ -34,7 +34,7 @@ class WritableTxnMarker(Message):
     )
 
 
-class WriteTxnMarkersRequest(Message):
+class WriteTxnMarkersRequest(Message, frozen=True, kw_only=True):
     """API key 27, v1-2, flexible from v1."""
 
     markers: Sequence[WritableTxnMarker] = ()
@@ -47,7 +47,7 @@ class WriteTxnMarkersRequest(Message):
 REQUEST = Schema(WriteTxnMarkersRequest, api_key=27, versions=(1, 2), flexible_from=1)
 
 
-class WritableTxnMarkerPartitionResult(Message):
+class WritableTxnMarkerPartitionResult(Message, frozen=True, kw_only=True):
     partition_index: int = 0
     error_code: int = 0
 
@@ -57,7 +57,7 @@ class WritableTxnMarkerPartitionResult(Message):
     )
 
 
-class WritableTxnMarkerTopicResult(Message):
+class WritableTxnMarkerTopicResult(Message, frozen=True, kw_only=True):
     name: str = ""
     partitions: Sequence[WritableTxnMarkerPartitionResult] = ()
 
@@ -67,7 +67,7 @@ class WritableTxnMarkerTopicResult(Message):
     )
 
 
-class WritableTxnMarkerResult(Message):
+class WritableTxnMarkerResult(Message, frozen=True, kw_only=True):
     producer_id: int = 0
     topics: Sequence[WritableTxnMarkerTopicResult] = ()
 
@@ -77,7 +77,7 @@ class WritableTxnMarkerResult(Message):
     )
 
 
-class WriteTxnMarkersResponse(Message):
+class WriteTxnMarkersResponse(Message, frozen=True, kw_only=True):
     """API key 27, v1-2, flexible from v1."""
 
     markers: Sequence[WritableTxnMarkerResult] = ()

@@ -1,0 +1,150 @@
+"""The storage port: bytes and offsets, nothing else. One `LogStore` per log directory, one `PartitionLog` per partition.
+
+    append [0..9] [10..19] [20..31]      roll before 20        truncate(20)           delete_before(10)
+    ┌──────┬────────┬────────┐           ┌───────────────┐┌──────┐   ┌───────────────┐     ┌────────┬──────┐
+    │ 0..9 │ 10..19 │ 20..31 │    ->     │ 0..9 │ 10..19 ││20..31│   │ 0..9 │ 10..19 │     │ 10..19 │20..31│
+    └──────┴────────┴────────┘           └───────────────┘└──────┘   └───────────────┘     └────────┴──────┘
+
+A store never decides: which offset comes next, when to roll, what to delete and how far to cut is said by the caller.
+It keeps whole batches in the order given. After a crash, `open_log` returns a log whose tail may be torn or missing down to
+the last completed `flush`; the caller scans and cuts it (`core.log.recovery`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from mainstem.api.context import PluginContext
+from mainstem.api.spec import PluginConfig
+from mainstem.model.ids import TopicId, TopicPartition
+
+
+class WouldBlock(Exception):
+    """A read with `may_block=False` that would have to wait for a disk. Read again in a thread with `may_block=True`."""
+
+
+class BatchSpan(NamedTuple):
+    """What the store must know of one batch: its size, first and last offset, and largest timestamp (ms)."""
+
+    size: int
+    base_offset: int
+    last_offset: int
+    max_timestamp: int
+
+
+class SegmentInfo(NamedTuple):
+    base_offset: int
+    size: int
+    max_timestamp: int
+    created_ms: int
+
+
+class SidecarKind:
+    """Kinds of small files that belong to a log. Their contents are encoded by `core.log`."""
+
+    PRODUCER_SNAPSHOT = "snapshot"
+    LEADER_EPOCHS = "leader-epoch-checkpoint"
+    ABORTED_TRANSACTIONS = "txnindex"
+
+
+class PartitionLog(Protocol):
+    """One partition's batches. Owned by one loop; only `flush` and blocking reads may run in a thread beside it."""
+
+    @property
+    def end_offset(self) -> int:
+        """Offset after the last stored batch, or the start offset of an empty log."""
+
+    def segments(self) -> Sequence[SegmentInfo]:
+        """In order of base offset; the last one is active. Never empty."""
+
+    def append(self, data: Sequence[bytes | bytearray | memoryview], spans: Sequence[BatchSpan]) -> None:
+        """Write whole batches after the last one; `data` concatenated holds the batches that `spans` describe.
+
+        All or nothing as far as later reads of this process can see. Raises: StorageError.
+        """
+
+    def read(self, offset: int, end_offset: int, max_bytes: int, *, may_block: bool = True) -> bytes:
+        """Whole batches from the one that contains `offset` up to `end_offset`, at most `max_bytes`, but always the first
+        batch whole (KIP-74). Empty if nothing is stored in that range. Raises: WouldBlock, StorageError.
+        """
+
+    def offset_for_time(self, timestamp: int, end_offset: int) -> int | None:
+        """Base offset of the first batch below `end_offset` whose max timestamp is >= `timestamp`, or None."""
+
+    def scan(self, from_offset: int) -> Iterator[bytes]:
+        """Raw bytes of each segment from the one that contains `from_offset`, torn tail included: for recovery only."""
+
+    def roll(self, base_offset: int) -> None:
+        """Start a new active segment; the old one is closed for writing and stays unflushed until `flush`."""
+
+    def truncate(self, offset: int) -> None:
+        """Remove every batch whose last offset is >= `offset`, and torn bytes; later appends continue there."""
+
+    def delete_before(self, offset: int) -> Sequence[int]:
+        """Remove whole segments whose every offset is below `offset`; returns their base offsets. Never the active one."""
+
+    def reset(self, offset: int) -> None:
+        """Remove everything; the log is empty and starts at `offset`."""
+
+    def replace(self, base_offsets: Sequence[int], data: Sequence[bytes], spans: Sequence[BatchSpan]) -> None:
+        """Exchange the named adjacent closed segments for one with these batches, atomically (compaction)."""
+
+    def flush(self) -> None:
+        """Make everything appended so far durable. May block and may run in a thread. Raises: StorageError, for good."""
+
+    def put_sidecar(self, kind: str, offset: int, content: bytes) -> None:
+        """Keep a small file durably and atomically under (kind, offset)."""
+
+    def sidecars(self, kind: str) -> Mapping[int, Callable[[], bytes]]:
+        """Readers of all files of a kind, by offset."""
+
+    def delete_sidecar(self, kind: str, offset: int) -> None: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of all batches."""
+
+    def close(self) -> None:
+        """Release handles. Does not flush."""
+
+
+class LogStore(Protocol):
+    """All partitions in one place (a log directory, a database file, memory)."""
+
+    @property
+    def place(self) -> str:
+        """For people: the directory's path, or `memory`."""
+
+    @property
+    def was_clean(self) -> bool:
+        """Whether the last user closed it cleanly, so that logs need no recovery scan."""
+
+    def existing(self) -> Sequence[tuple[TopicPartition, TopicId]]: ...
+
+    def open_log(self, partition: TopicPartition, topic_id: TopicId, start_offset: int = 0) -> PartitionLog:
+        """Open, or create empty at `start_offset`. Raises: StorageError."""
+
+    def delete_log(self, partition: TopicPartition) -> None:
+        """Remove the partition's files; the log must be closed."""
+
+    def read_checkpoint(self, name: str) -> Mapping[TopicPartition, int]:
+        """Offsets kept under e.g. `recovery-point-offset-checkpoint`; empty if there are none."""
+
+    def write_checkpoint(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Durably and atomically."""
+
+    def close(self, *, clean: bool) -> None:
+        """`clean` leaves the mark that `was_clean` reads next time; give it only after every log was flushed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageBackend:
+    """Descriptor. `open(config, context, directory)` makes the store of one log directory."""
+
+    name: str
+    open: Callable[[PluginConfig, PluginContext, Path], LogStore]
+    config: type[PluginConfig] = PluginConfig
+    is_durable: bool = True
