@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.sensor import Sensor
 
 
@@ -30,9 +31,11 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginContext:
-    """Lives as long as the process; `executor` is for blocking calls and is bounded."""
+    """Lives as long as the process; `executor` is for blocking calls and is bounded. What must survive a crash is written
+    through `files`, so that tests can crash it at every call."""
 
     clock: Clock
     log: Log
     executor: Executor
     sensor: Sensor
+    files: FileSystem = field(default_factory=OsFiles)

@@ -7,23 +7,20 @@
 
 A store never decides: which offset comes next, when to roll, what to delete and how far to cut is said by the caller.
 It keeps whole batches in the order given. After a crash, `open_log` returns a log whose tail may be torn or missing down to
-the last completed `flush`; the caller scans and cuts it (`core.log.recovery`).
+the last completed `flush`; the caller says in `recover` which batches are good (`core.log.recovery`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mainstem.api.context import PluginContext
 from mainstem.api.spec import PluginConfig
+from mainstem.model.batch import BatchHeader
 from mainstem.model.ids import TopicId, TopicPartition
-
-
-class WouldBlock(Exception):
-    """A read with `may_block=False` that would have to wait for a disk. Read again in a thread with `may_block=True`."""
 
 
 class BatchSpan(NamedTuple):
@@ -67,15 +64,19 @@ class PartitionLog(Protocol):
         """
 
     def read(self, offset: int, end_offset: int, max_bytes: int, *, may_block: bool = True) -> bytes:
-        """Whole batches from the one that contains `offset` up to `end_offset`, at most `max_bytes`, but always the first
-        batch whole (KIP-74). Empty if nothing is stored in that range. Raises: WouldBlock, StorageError.
+        """Batches from the one that contains `offset` up to `end_offset` (a batch border), about `max_bytes`: the first batch
+        is always whole (KIP-74), the last one may be cut off, as in Kafka. Empty if nothing is stored in that range.
+
+        Raises: WouldBlock, StorageError.
         """
 
     def offset_for_time(self, timestamp: int, end_offset: int) -> int | None:
         """Base offset of the first batch below `end_offset` whose max timestamp is >= `timestamp`, or None."""
 
-    def scan(self, from_offset: int) -> Iterator[bytes]:
-        """Raw bytes of each segment from the one that contains `from_offset`, torn tail included: for recovery only."""
+    def recover(self, from_offset: int, accept: Callable[[BatchHeader, memoryview], bool]) -> None:
+        """Walk the stored batches from the segment that contains `from_offset` to the end, rebuild the store's own lookup
+        files, and cut the log before the first batch that is torn or that `accept` refuses, with all that follows it.
+        """
 
     def roll(self, base_offset: int) -> None:
         """Start a new active segment; the old one is closed for writing and stays unflushed until `flush`."""
@@ -124,8 +125,11 @@ class LogStore(Protocol):
 
     def existing(self) -> Sequence[tuple[TopicPartition, TopicId]]: ...
 
-    def open_log(self, partition: TopicPartition, topic_id: TopicId, start_offset: int = 0) -> PartitionLog:
-        """Open, or create empty at `start_offset`. Raises: StorageError."""
+    def open_log(self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096) -> PartitionLog:
+        """Open, or create empty at offset 0. `index_interval_bytes`: how much data one lookup entry covers.
+
+        Raises: StorageError.
+        """
 
     def delete_log(self, partition: TopicPartition) -> None:
         """Remove the partition's files; the log must be closed."""

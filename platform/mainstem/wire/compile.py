@@ -61,7 +61,7 @@ def check_count(buffer: memoryview, position: int, count: int, name: str) -> Non
 
 
 def message_class(owner: type[Message], name: str) -> type[Message]:
-    found = vars(sys.modules[owner.__module__])[name]
+    found: type[Message] = vars(sys.modules[owner.__module__])[name]
     assert issubclass(found, Message), f"{name} in {owner.__module__} is not a message"
     return found
 
