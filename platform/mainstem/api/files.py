@@ -70,7 +70,7 @@ def _full_sync(descriptor: int) -> None:
     """macOS: fsync leaves bytes in the drive's cache, F_FULLFSYNC does not."""
     import fcntl
 
-    fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    fcntl.fcntl(descriptor, getattr(fcntl, "F_FULLFSYNC"))  # noqa: B009 - the name exists on macOS only
 
 
 if sys.platform == "darwin":
@@ -87,7 +87,9 @@ class OsFile:
     __slots__ = ("_descriptor", "_nowait")
 
     def __init__(self, path: Path, nowait: int | None) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags = (
+            os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        )
         self._descriptor = os.open(path, flags, 0o644)
         self._nowait = nowait
 

@@ -29,7 +29,9 @@ class LocalNode(Protocol):
     async def append(self, partition: TopicPartition, batch: bytes) -> int:
         """Append one record batch with acks=all; returns its base offset once it is committed. Raises: RequestError."""
 
-    async def read(self, partition: TopicPartition, offset: int, *, max_bytes: int, max_wait_ms: int) -> Slice:
+    async def read(
+        self, partition: TopicPartition, offset: int, *, max_bytes: int, max_wait_ms: int
+    ) -> Slice:
         """Committed batches from `offset`; waits up to `max_wait_ms` while there are none. Raises: RequestError."""
 
     def log_start_offset(self, partition: TopicPartition) -> int: ...
@@ -42,5 +44,7 @@ class LocalNode(Protocol):
     async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
         """As a consumer without membership (assign-only) commits. Raises: RequestError."""
 
-    async def committed_offsets(self, group_id: str, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def committed_offsets(
+        self, group_id: str, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         """Only partitions that have one."""

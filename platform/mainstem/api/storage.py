@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mainstem.api.context import PluginContext
+from mainstem.api.files import Buffer
 from mainstem.api.spec import PluginConfig
 from mainstem.model.batch import BatchHeader
 from mainstem.model.ids import TopicId, TopicPartition
@@ -33,10 +34,12 @@ class BatchSpan(NamedTuple):
 
 
 class SegmentInfo(NamedTuple):
+    """`max_timestamp` over all batches and of the first one, in ms; -1 while there is none."""
+
     base_offset: int
     size: int
     max_timestamp: int
-    created_ms: int
+    first_timestamp: int
 
 
 class SidecarKind:
@@ -44,7 +47,6 @@ class SidecarKind:
 
     PRODUCER_SNAPSHOT = "snapshot"
     LEADER_EPOCHS = "leader-epoch-checkpoint"
-    ABORTED_TRANSACTIONS = "txnindex"
 
 
 class PartitionLog(Protocol):
@@ -57,13 +59,13 @@ class PartitionLog(Protocol):
     def segments(self) -> Sequence[SegmentInfo]:
         """In order of base offset; the last one is active. Never empty."""
 
-    def append(self, data: Sequence[bytes | bytearray | memoryview], spans: Sequence[BatchSpan]) -> None:
+    def append(self, data: Sequence[Buffer], spans: Sequence[BatchSpan]) -> None:
         """Write whole batches after the last one; `data` concatenated holds the batches that `spans` describe.
 
         All or nothing as far as later reads of this process can see. Raises: StorageError.
         """
 
-    def read(self, offset: int, end_offset: int, max_bytes: int, *, may_block: bool = True) -> bytes:
+    def read(self, offset: int, end_offset: int, max_bytes: int, *, may_block: bool = True) -> Buffer:
         """Batches from the one that contains `offset` up to `end_offset` (a batch border), about `max_bytes`: the first batch
         is always whole (KIP-74), the last one may be cut off, as in Kafka. Empty if nothing is stored in that range.
 
@@ -90,23 +92,25 @@ class PartitionLog(Protocol):
     def reset(self, offset: int) -> None:
         """Remove everything; the log is empty and starts at `offset`."""
 
-    def replace(self, base_offsets: Sequence[int], data: Sequence[bytes], spans: Sequence[BatchSpan]) -> None:
-        """Exchange the named adjacent closed segments for one with these batches, atomically (compaction)."""
-
     def flush(self) -> None:
         """Make everything appended so far durable. May block and may run in a thread. Raises: StorageError, for good."""
 
     def put_sidecar(self, kind: str, offset: int, content: bytes) -> None:
         """Keep a small file durably and atomically under (kind, offset)."""
 
-    def sidecars(self, kind: str) -> Mapping[int, Callable[[], bytes]]:
-        """Readers of all files of a kind, by offset."""
+    def sidecars(self, kind: str) -> Sequence[int]:
+        """Offsets under which a file of that kind is kept, ascending. Leader epochs have one file, under 0."""
+
+    def get_sidecar(self, kind: str, offset: int) -> bytes: ...
 
     def delete_sidecar(self, kind: str, offset: int) -> None: ...
 
     @property
     def size(self) -> int:
         """Bytes of all batches."""
+
+    def active_size(self) -> int:
+        """Bytes of the active segment."""
 
     def close(self) -> None:
         """Release handles. Does not flush."""
@@ -125,7 +129,9 @@ class LogStore(Protocol):
 
     def existing(self) -> Sequence[tuple[TopicPartition, TopicId]]: ...
 
-    def open_log(self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096) -> PartitionLog:
+    def open_log(
+        self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096
+    ) -> PartitionLog:
         """Open, or create empty at offset 0. `index_interval_bytes`: how much data one lookup entry covers.
 
         Raises: StorageError.

@@ -77,4 +77,6 @@ class ProducerIdsReserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-Change = TopicCreated | TopicDeleted | PartitionsAdded | PartitionChanged | ConfigChanged | ProducerIdsReserved
+Change = (
+    TopicCreated | TopicDeleted | PartitionsAdded | PartitionChanged | ConfigChanged | ProducerIdsReserved
+)

@@ -66,12 +66,14 @@ def _decode_compiled(reader: Any, raw: bytes, columns: Columns) -> None:
             keys(record.key)
             values(record.value)
             headers(record.headers)
-    except Exception as error:  # noqa: BLE001 - the reader's errors are aiokafka's own classes; all mean corrupt bytes
+    except Exception as error:
         raise CorruptRecords(f"records do not decode: {error}") from error
 
 
 def _drop_below(columns: Columns, from_offset: int) -> None:
-    keep = next((i for i, offset in enumerate(columns.offsets) if offset >= from_offset), len(columns.offsets))
+    keep = next(
+        (i for i, offset in enumerate(columns.offsets) if offset >= from_offset), len(columns.offsets)
+    )
     for name in ("offsets", "timestamps", "keys", "values", "headers"):
         del getattr(columns, name)[:keep]
 
