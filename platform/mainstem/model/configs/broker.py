@@ -140,9 +140,7 @@ class BrokerConfig:
 
     def plugin_settings(self, prefix: str) -> Mapping[str, str]:
         """What was set below `log.storage.` or `coordinator.`, names without the prefix."""
-        return {
-            name.removeprefix(prefix): text for name, text in self.given.items() if name.startswith(prefix)
-        }
+        return {name.removeprefix(prefix): text for name, text in self.given.items() if name.startswith(prefix)}
 
 
 _FOLDED = (
@@ -175,9 +173,7 @@ def _fold_times(values: dict[str, Any], parsed: Mapping[str, Value]) -> None:
     values["log_retention_ms"] = max(-1, values["log_retention_ms"])
     if values["log_retention_ms"] == 0:
         name = next(
-            name
-            for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours")
-            if name in parsed
+            name for name in ("log.retention.ms", "log.retention.minutes", "log.retention.hours") if name in parsed
         )
         raise ConfigError(name, "0", "-1 for no limit, or more than 0")
     if values["log_roll_ms"] is None:
@@ -197,9 +193,7 @@ def _fold_names(values: dict[str, Any], parsed: Mapping[str, Value]) -> None:
     dirs = split_list(values["log_dirs"] or values["log_dir"])
     for directory in dirs:
         if not directory or dirs.count(directory) > 1:
-            raise ConfigError(
-                "log.dirs", ",".join(dirs), "directories must be named once each, none of them empty"
-            )
+            raise ConfigError("log.dirs", ",".join(dirs), "directories must be named once each, none of them empty")
     values["log_dirs"] = dirs
 
 
@@ -209,9 +203,7 @@ def _fold_listeners(values: dict[str, Any], texts: Mapping[str, str]) -> None:
     if key in texts:
         protocols = dict(parse_protocol_map(key, texts[key]))
     else:
-        protocols = dict.fromkeys(controllers, "PLAINTEXT") | dict(
-            parse_protocol_map(key, DEFAULT_PROTOCOL_MAP)
-        )
+        protocols = dict.fromkeys(controllers, "PLAINTEXT") | dict(parse_protocol_map(key, DEFAULT_PROTOCOL_MAP))
     text = texts.get("listeners", DEFAULT_LISTENERS)
     listeners = parse_listeners("listeners", text, protocols)
     check_ports("listeners", text, listeners)

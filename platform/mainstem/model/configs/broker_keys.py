@@ -33,19 +33,13 @@ FAMILIES = {name: family for family in (RETENTION, ROLL, ROLL_JITTER) for name i
 """Keys that stand for one value; the first one given wins. Source: Kafka's `brokerConfigSynonyms`."""
 
 
-def fixed(
-    name: str, kind: ConfigType, default: str | None, doc: str, allowed: Allowed | None = None
-) -> ConfigKey:
+def fixed(name: str, kind: ConfigType, default: str | None, doc: str, allowed: Allowed | None = None) -> ConfigKey:
     """A key that is read at start only."""
     synonyms = tuple(other for other in FAMILIES.get(name, ()) if other != name)
-    return ConfigKey(
-        name=name, type=kind, default=default, doc=doc, allowed=allowed, synonyms=synonyms, read_only=True
-    )
+    return ConfigKey(name=name, type=kind, default=default, doc=doc, allowed=allowed, synonyms=synonyms, read_only=True)
 
 
-def dynamic(
-    name: str, kind: ConfigType, default: str | None, doc: str, allowed: Allowed | None = None
-) -> ConfigKey:
+def dynamic(name: str, kind: ConfigType, default: str | None, doc: str, allowed: Allowed | None = None) -> ConfigKey:
     """A key that IncrementalAlterConfigs can change while the broker runs."""
     synonyms = tuple(other for other in FAMILIES.get(name, ()) if other != name)
     return ConfigKey(name=name, type=kind, default=default, doc=doc, allowed=allowed, synonyms=synonyms)
@@ -128,9 +122,7 @@ _TOPICS = [
 ]
 
 _LOG = [
-    fixed(
-        "log.dir", STRING, DEFAULT_LOG_DIR, "The directory for data, if log.dirs is not given.", NotEmpty()
-    ),
+    fixed("log.dir", STRING, DEFAULT_LOG_DIR, "The directory for data, if log.dirs is not given.", NotEmpty()),
     fixed("log.dirs", STRING, None, "The directories for data, separated by commas.", NotEmpty()),
     fixed(
         "log.storage",
@@ -265,9 +257,7 @@ _GROUPS = [
 ]
 
 _TRANSACTIONS = [
-    fixed(
-        "transaction.state.log.num.partitions", INT, "50", "Partitions of __transaction_state.", at_least(1)
-    ),
+    fixed("transaction.state.log.num.partitions", INT, "50", "Partitions of __transaction_state.", at_least(1)),
     fixed(
         "transaction.state.log.replication.factor",
         SHORT,

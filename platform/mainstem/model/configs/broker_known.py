@@ -309,9 +309,4 @@ def _read_row(line: str) -> ConfigKey:
 
 
 def is_known(name: str) -> bool:
-    return (
-        name in HONOURED_KEYS
-        or name in all_broker_keys()
-        or name in OLD_KEYS
-        or name.startswith(OPEN_PREFIXES)
-    )
+    return name in HONOURED_KEYS or name in all_broker_keys() or name in OLD_KEYS or name.startswith(OPEN_PREFIXES)

@@ -147,9 +147,7 @@ class GroupConfig:
         """
         for name in overrides:
             if name not in GROUP_KEYS:
-                raise ConfigError(
-                    name, overrides[name], f"unknown group config name{suggestion(name, GROUP_KEYS)}"
-                )
+                raise ConfigError(name, overrides[name], f"unknown group config name{suggestion(name, GROUP_KEYS)}")
         values: dict[str, Any] = {}
         for key in GROUP_KEYS.values():
             text = overrides.get(key.name)

@@ -29,9 +29,7 @@ def parse_protocol_map(key: str, text: str) -> Mapping[str, str]:
             raise ConfigError(key, text, f"{pair!r} is not of the form NAME:PROTOCOL")
         if protocol not in SECURITY_PROTOCOLS:
             allowed = ", ".join(SECURITY_PROTOCOLS)
-            raise ConfigError(
-                key, text, f"{protocol!r} in {pair!r} is not a security protocol, which are {allowed}"
-            )
+            raise ConfigError(key, text, f"{protocol!r} in {pair!r} is not a security protocol, which are {allowed}")
         if name in protocols:
             raise ConfigError(key, text, f"the listener name {name} appears twice")
         protocols[name] = protocol
@@ -49,9 +47,7 @@ def parse_listeners(key: str, text: str, protocols: Mapping[str, str]) -> tuple[
     names = [endpoint.listener for endpoint in endpoints]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(
-                key, text, f"the listener name {name} appears twice; each listener has a name of its own"
-            )
+            raise ConfigError(key, text, f"the listener name {name} appears twice; each listener has a name of its own")
     return endpoints
 
 
@@ -61,9 +57,7 @@ def _parse_listener(key: str, text: str, entry: str, protocols: Mapping[str, str
         raise ConfigError(key, text, f"{entry!r} is not of the form NAME://host:port")
     name = name.strip().upper()
     if not _NAME.fullmatch(name):
-        raise ConfigError(
-            key, text, f"the listener name of {entry!r} may have letters, digits, '_' and '-' only"
-        )
+        raise ConfigError(key, text, f"the listener name of {entry!r} may have letters, digits, '_' and '-' only")
     host, colon, port_text = address.rpartition(":")
     if not colon or (host.startswith("[") and not host.endswith("]")):
         raise ConfigError(key, text, f"{entry!r} has no port; the form is NAME://host:port")
@@ -98,9 +92,7 @@ def check_ports(key: str, text: str, endpoints: Sequence[Endpoint]) -> None:
         )
 
 
-def check_advertised(
-    key: str, text: str, advertised: Sequence[Endpoint], listeners: Sequence[Endpoint]
-) -> None:
+def check_advertised(key: str, text: str, advertised: Sequence[Endpoint], listeners: Sequence[Endpoint]) -> None:
     """Raises: ConfigError for an address clients cannot reach, or a name that `listeners` does not have."""
     names = [endpoint.listener for endpoint in listeners]
     for endpoint in advertised:
@@ -117,9 +109,7 @@ def check_advertised(
 
 
 def show_listeners(endpoints: Sequence[Endpoint]) -> str:
-    return ",".join(
-        f"{endpoint.listener}://{_show_host(endpoint.host)}:{endpoint.port}" for endpoint in endpoints
-    )
+    return ",".join(f"{endpoint.listener}://{_show_host(endpoint.host)}:{endpoint.port}" for endpoint in endpoints)
 
 
 def _show_host(host: str) -> str:
