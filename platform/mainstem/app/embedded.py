@@ -1,7 +1,7 @@
 """The broker inside a Python process: `Broker` for plain code and tests, `AsyncBroker` for asyncio programs.
 
-    with Broker() as broker:
-        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+with Broker() as broker:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ async def _serve(settings: Settings) -> int:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
     node = await start_broker(settings.config, log=log)
     listeners = ", ".join(f"{e.listener}://{e.host}:{e.port}" for e in node.endpoints)
-    log.info("broker.started", listeners=listeners, log_dirs=list(settings.config.log_dirs), node_id=settings.config.node_id)
+    log.info(
+        "broker.started", listeners=listeners, log_dirs=list(settings.config.log_dirs), node_id=settings.config.node_id
+    )
     try:
         await stopped.wait()
     finally:

@@ -1,7 +1,7 @@
 """Fixtures for people who test programs that use Kafka. Installed with mainstem, loaded by pytest by itself.
 
-    def test_orders(mainstem_broker):
-        producer = Producer({"bootstrap.servers": mainstem_broker.bootstrap_servers})
+def test_orders(mainstem_broker):
+    producer = Producer({"bootstrap.servers": mainstem_broker.bootstrap_servers})
 """
 
 from __future__ import annotations
