@@ -1,8 +1,7 @@
 """The one place of a node that changes cluster metadata and publishes what it looks like.
 
-    metadata = Metadata(coordinator, config)
-    await metadata.open()                 # everything decided so far is read
-    await metadata.register(endpoints)    # this broker is alive, and the controller if nobody else is
+    metadata = Metadata(config, coordinator)
+    await metadata.start(registration, await coordinator.open())
     await metadata.create_topic("orders", partitions=3)
 
 A change is planned against the newest image, written by the coordinator, and only then applied and
@@ -30,7 +29,7 @@ from mainstem.core.controller.topics import (
     too_many,
 )
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
-from mainstem.model.cluster import BrokerRegistration, Change, ConfigChanged, Endpoint, ProducerIdsReserved
+from mainstem.model.cluster import BrokerRegistration, Change, ConfigChanged, ProducerIdsReserved
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, RequestError
@@ -47,7 +46,7 @@ class Metadata:
     """Owned by one node; all calls on its loop. `entropy(n)` gives n random bytes."""
 
     def __init__(
-        self, coordinator: Coordinator, config: BrokerConfig, entropy: Callable[[int], bytes] = os.urandom
+        self, config: BrokerConfig, coordinator: Coordinator, entropy: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._coordinator = coordinator
         self._static_config = config
@@ -61,39 +60,28 @@ class Metadata:
         self._image_is_changing = asyncio.Lock()
         self.image = MetadataImage()
         self.config = config
-        self.cluster_id = ""
         self.broker_epoch = -1
 
     # ------------------------------------------------------------------------------------------------ life
 
-    async def open(self) -> None:
-        """Raises: StorageError."""
-        changes = await self._coordinator.open()
-        self.cluster_id = await self._coordinator.cluster_id()
-        self.image = MetadataImage().apply_all(changes)
-        self._refresh_configs(None)
-
-    async def register(self, endpoints: Sequence[Endpoint]) -> None:
-        """Join the cluster under the addresses clients are told, and take the controller's office if it is
-        free.
+    async def start(self, registration: BrokerRegistration, changes: Sequence[Change]) -> None:
+        """Take what the coordinator's `open` returned, join the cluster, and the controller's office if it
+        is free.
 
         Raises: FencedError if another live broker has this id, StorageError.
         """
-        config = self._static_config
-        registration = BrokerRegistration(
-            broker_id=config.node_id, epoch=-1, endpoints=tuple(endpoints), rack=config.broker_rack
-        )
+        self.image = MetadataImage().apply_all(changes)
+        self._refresh_configs(None)
         self.broker_epoch = await self._coordinator.register(registration)
-        self._claim = await self._coordinator.elect(config.node_id)
+        self._claim = await self._coordinator.elect(registration.broker_id)
         live = await self._coordinator.brokers()
         self.image = self.image.with_brokers(live).with_controller(self._claim.broker_id)
         self._call_subscribers(())
 
     async def close(self) -> None:
-        """Lets changes that are under way finish first."""
+        """Lets changes that are under way finish. The coordinator is its owner's to close, afterwards."""
         if self._running:
             await asyncio.wait(self._running)
-        await self._coordinator.close()
 
     def subscribe(self, callback: Subscriber) -> None:
         """`callback(changes, image)` runs on the loop after every published image; it must not block or
@@ -124,9 +112,7 @@ class Metadata:
 
     # -------------------------------------------------------------------------------------------- changing
 
-    async def create_topics(
-        self, specs: Sequence[TopicSpec], validate_only: bool = False
-    ) -> list[TopicResult]:
+    async def create_topics(self, specs: Sequence[TopicSpec], validate_only: bool = False) -> list[TopicResult]:
         """All that can be created are created in one write.
 
         Raises: StorageError, FencedError; RequestError where this broker is not the controller.
@@ -279,9 +265,7 @@ class Metadata:
         touched = [change for change in changes or () if isinstance(change, ConfigChanged)]
         if changes is None or any(change.resource_type == "broker" for change in touched):
             own = ConfigResource("broker", str(self._static_config.node_id))
-            self.config = self._static_config.with_dynamic(
-                self.image.configs_of(own), self.image.configs_of(_CLUSTER)
-            )
+            self.config = self._static_config.with_dynamic(self.image.configs_of(own), self.image.configs_of(_CLUSTER))
             self._topic_configs.clear()
         for change in touched:
             self._topic_configs.pop(change.resource_name, None)
