@@ -3,7 +3,7 @@
     8b2f01c4 {"type":"Founded","cluster_id":"MkU3OEVBNTcwNTJENDM2Qk","format":1}
 
 Because every line is synced before the next is written, a crash can damage the last line only. It is cut off
-when the file is opened: nobody was told that it is there. A damaged line with others after it is not the
+when the file is opened: nobody was told that it is there. A damaged line with whole ones after it is not the
 work of a crash, and the file is refused rather than guessed at.
 """
 
@@ -102,7 +102,7 @@ class Journal:
             line = content[position:end] if end >= 0 else content[position:]
             entry = self._decode(line, number) if end >= 0 else None
             if entry is None:
-                if end >= 0 and end + 1 < len(content):
+                if any(is_intact(later) for later in content[position:].split(b"\n")[1:]):
                     raise self._failure(f"line {number} is damaged and others follow it; restore the file")
                 break
             if isinstance(entry, Founded) != (number == 1):
@@ -136,8 +136,11 @@ def decode_line(line: bytes) -> Entry | None:
 
     Raises: msgspec.DecodeError for an intact line that is not an entry.
     """
-    checksum, text = line[:CHECKSUM_CHARACTERS], line[CHECKSUM_CHARACTERS + 1 :]
-    if checksum != b"%08x" % crc32c(text):
+    if not is_intact(line):
         return None
-    entry: Entry = _decoder.decode(text)
+    entry: Entry = _decoder.decode(line[CHECKSUM_CHARACTERS + 1 :])
     return entry
+
+
+def is_intact(line: bytes) -> bool:
+    return line[:CHECKSUM_CHARACTERS] == b"%08x" % crc32c(line[CHECKSUM_CHARACTERS + 1 :])
