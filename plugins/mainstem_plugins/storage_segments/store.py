@@ -72,9 +72,7 @@ class SegmentStore:
         try:
             if METADATA_FILE not in self._files.list_directory(folder):
                 self._files.make_directory(folder)
-                self._files.write_file(
-                    folder / METADATA_FILE, checkpoints.encode_partition_metadata(topic_id)
-                )
+                self._files.write_file(folder / METADATA_FILE, checkpoints.encode_partition_metadata(topic_id))
                 self._files.sync_directory(self._directory)
             return SegmentLog(folder, self._handles, index_interval_bytes)
         except OSError as error:
