@@ -90,7 +90,8 @@ async def start_broker(
         registration = BrokerRegistration(
             broker_id=config.node_id, epoch=0, endpoints=_advertised(config, listeners), rack=config.broker_rack
         )
-        metadata = Metadata(config, coordinator, clock)
+        metadata = Metadata(config, coordinator)
+        stack.push_async_callback(metadata.close)
         await metadata.start(registration, changes)
         partitions = Partitions(
             config.node_id,

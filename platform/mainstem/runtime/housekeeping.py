@@ -31,7 +31,7 @@ class Housekeeping:
             await asyncio.sleep(job.interval_ms / 1000)
             try:
                 await job.run()
-            except Exception as error:  # noqa: BLE001 - a supervisor: the broker outlives one failed round
+            except Exception as error:
                 self._log.error("housekeeping.failed", job=job.name, exc_info=error)
 
     async def close(self) -> None:

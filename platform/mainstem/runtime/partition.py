@@ -118,9 +118,18 @@ class Partition:
         self._load_epochs(log)
         snapshot = self._load_producers(log)
         if snapshot < log.end_offset and snapshot > 0:
-            log.recover(snapshot, RecoveryWalk(self._producers, snapshot, self._epochs, self._clock.now_ms()).accept)
+            log.recover(snapshot, self._recovery_walk(snapshot).accept)
         self._adopt(log)
         return log
+
+    def _recovery_walk(self, producers_from: int) -> RecoveryWalk:
+        return RecoveryWalk(
+            self._producers,
+            producers_from,
+            self._epochs,
+            self._clock.now_ms(),
+            gaps_allowed=self.config.is_compacted,
+        )
 
     def recover(self, recovery_point: int) -> int:
         """After an unclean stop: keep what is good from the segment of `recovery_point` on, and make it durable.
@@ -134,7 +143,7 @@ class Partition:
         self._load_epochs(log)
         snapshot = self._load_producers(log)
         self._epochs.truncate_from_end(log.end_offset)
-        walk = RecoveryWalk(self._producers, snapshot, self._epochs, self._clock.now_ms())
+        walk = self._recovery_walk(snapshot)
         log.recover(min(recovery_point, snapshot) if snapshot else 0, walk.accept)
         self._epochs.truncate_from_end(log.end_offset)
         for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
@@ -257,6 +266,9 @@ class Partition:
         return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset, log_append_time)
 
     def _roll(self, log: PartitionLog) -> None:
+        if self.config.is_compacted:
+            # Recovery cannot tell a gap that a crash left from one that compaction left, so a crash must leave none.
+            log.flush()
         log.roll(self._log_end_offset)
         self._active_base = self._log_end_offset
         self._active_first_timestamp = -1

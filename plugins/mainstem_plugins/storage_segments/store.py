@@ -64,6 +64,8 @@ class SegmentStore:
             return checkpoints.decode_partition_metadata(self._files.read_file(folder / METADATA_FILE))
         except FileNotFoundError:
             return NO_TOPIC_ID
+        except ValueError as error:
+            raise StorageError(str(folder / METADATA_FILE), str(error)) from error
 
     def open_log(
         self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096

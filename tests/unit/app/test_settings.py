@@ -99,8 +99,7 @@ def test_kafkas_own_example_files_start_without_unknown_keys(tmp_path: Path) -> 
 def test_security_that_is_not_there_is_said_loudly() -> None:
     settings = load_settings(None, {}, ["authorizer.class.name=x.y.Z", "ssl.keystore.location=/k"])
     assert settings.warnings == (
-        "this broker does not protect anything yet;"
-        " without effect: authorizer.class.name, ssl.keystore.location",
+        "this broker does not protect anything yet; without effect: authorizer.class.name, ssl.keystore.location",
     )
 
 

@@ -25,7 +25,6 @@ class KeptBatch(NamedTuple):
     last_sequence: int
     first_offset: int
     last_offset: int
-    timestamp: int
 
 
 class ProducerEntry:
@@ -76,7 +75,7 @@ class ProducerStates:
             entry.epoch = header.producer_epoch
             entry.batches.clear()
         last_offset = base_offset + header.last_offset_delta
-        kept = KeptBatch(header.base_sequence, header.last_sequence, base_offset, last_offset, header.max_timestamp)
+        kept = KeptBatch(header.base_sequence, header.last_sequence, base_offset, last_offset)
         entry.batches.append(kept)
         if len(entry.batches) > BATCHES_KEPT:
             del entry.batches[0]
@@ -92,7 +91,7 @@ class ProducerStates:
         """Kafka's file: version, CRC-32C of what follows, entries with the last batch only."""
         rows = []
         for producer_id, entry in sorted(self.entries.items()):
-            last = entry.batches[-1] if entry.batches else KeptBatch(-1, -1, -1, -1, entry.last_timestamp)
+            last = entry.batches[-1] if entry.batches else KeptBatch(-1, -1, -1, -1)
             rows.append(
                 _SNAPSHOT_ENTRY.pack(
                     producer_id,
@@ -127,5 +126,5 @@ class ProducerStates:
             entry.last_timestamp = timestamp
             if sequence >= 0:
                 first = (sequence - delta) & SEQUENCE_MASK
-                entry.batches.append(KeptBatch(first, sequence, offset - delta, offset, timestamp))
+                entry.batches.append(KeptBatch(first, sequence, offset - delta, offset))
         return states

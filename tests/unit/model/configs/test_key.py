@@ -53,9 +53,7 @@ def test_text_becomes_a_typed_value(kind: ConfigType, text: str, value: object) 
         (ConfigType.DOUBLE, "half"),
     ],
 )
-def test_text_of_another_type_is_refused_with_key_value_and_what_is_allowed(
-    kind: ConfigType, text: str
-) -> None:
+def test_text_of_another_type_is_refused_with_key_value_and_what_is_allowed(kind: ConfigType, text: str) -> None:
     with pytest.raises(ConfigError, match=r"some\.key='.*' is not valid: ") as caught:
         key(kind).parse(text)
     assert (caught.value.key, caught.value.value) == ("some.key", text)

@@ -63,8 +63,7 @@ def test_a_listener_is_a_name_a_host_and_a_port(text: str, host: str, port: int)
         ),
         (
             "OTHER://localhost:1",
-            "the listener name OTHER is not in listener.security.protocol.map,"
-            " which has PLAINTEXT, INTERNAL, EXTERNAL",
+            "the listener name OTHER is not in listener.security.protocol.map, which has PLAINTEXT, INTERNAL, EXTERNAL",
         ),
         (
             "INTERNAL://a:1,INTERNAL://b:2",
@@ -115,12 +114,8 @@ def test_a_broker_with_controller_listeners_only_is_refused() -> None:
 def test_the_first_listener_is_for_brokers_unless_named() -> None:
     protocols = "A:PLAINTEXT,B:PLAINTEXT"
     text = "A://x:1,B://x:2"
-    assert (
-        listeners(listeners=text, listener_security_protocol_map=protocols).inter_broker_listener_name == "A"
-    )
-    named = listeners(
-        listeners=text, listener_security_protocol_map=protocols, inter_broker_listener_name="b"
-    )
+    assert listeners(listeners=text, listener_security_protocol_map=protocols).inter_broker_listener_name == "A"
+    named = listeners(listeners=text, listener_security_protocol_map=protocols, inter_broker_listener_name="b")
     assert named.inter_broker_listener_name == "B"
     with pytest.raises(ConfigError, match=r"listener\.name='C' is not valid: the listeners are A, B"):
         listeners(listeners=text, listener_security_protocol_map=protocols, inter_broker_listener_name="C")

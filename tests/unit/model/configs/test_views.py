@@ -23,9 +23,7 @@ DEFAULTS = BrokerConfig.from_texts({})
         ({"log.retention.ms": "-1"}, -1),
     ],
 )
-def test_the_finest_unit_of_retention_wins_and_minus_one_is_no_limit(
-    texts: dict[str, str], retention_ms: int
-) -> None:
+def test_the_finest_unit_of_retention_wins_and_minus_one_is_no_limit(texts: dict[str, str], retention_ms: int) -> None:
     config = BrokerConfig.from_texts(texts)
     assert config.log_retention_ms == retention_ms
     assert TopicConfig.resolve({}, config).retention_ms == retention_ms
@@ -62,9 +60,7 @@ def test_log_dirs_go_before_log_dir() -> None:
     assert BrokerConfig.from_texts({"log.dir": "/a", "log.dirs": "/b, /c"}).log_dirs == ("/b", "/c")
 
 
-@pytest.mark.parametrize(
-    "texts", [{"log.dirs": "/a,/a"}, {"log.dirs": "/a,,/b"}, {"log.dirs": ""}, {"log.dir": " "}]
-)
+@pytest.mark.parametrize("texts", [{"log.dirs": "/a,/a"}, {"log.dirs": "/a,,/b"}, {"log.dirs": ""}, {"log.dir": " "}])
 def test_directories_must_be_named_once_each(texts: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"log\.dirs?="):
         BrokerConfig.from_texts(texts)
@@ -169,10 +165,7 @@ def test_contradictory_topic_settings_are_refused_when_asked_for_and_bearable_wh
 def test_a_group_inherits_from_the_brokers_group_keys() -> None:
     broker = BrokerConfig.from_texts({"group.consumer.session.timeout.ms": "50000"})
     assert GroupConfig.resolve({}, broker).consumer_session_timeout_ms == 50000
-    assert (
-        GroupConfig.resolve({"consumer.session.timeout.ms": "60000"}, broker).consumer_session_timeout_ms
-        == 60000
-    )
+    assert GroupConfig.resolve({"consumer.session.timeout.ms": "60000"}, broker).consumer_session_timeout_ms == 60000
 
 
 @pytest.mark.parametrize(
