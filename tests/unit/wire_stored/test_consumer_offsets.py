@@ -121,9 +121,7 @@ def test_a_commit_is_written_in_version_4_and_with_its_own_retention_in_version_
 @pytest.mark.parametrize("version", range(5))
 def test_every_version_of_an_offset_is_read(version: int) -> None:
     key = encode(offset_commit.KEY, 1, OffsetCommitKey(group="g", topic="t", partition=3))
-    written = OffsetCommitValue(
-        offset=11, leader_epoch=4, metadata="meta", commit_timestamp=100, expire_timestamp=200
-    )
+    written = OffsetCommitValue(offset=11, leader_epoch=4, metadata="meta", commit_timestamp=100, expire_timestamp=200)
     record = decode_record(key, encode(offset_commit.VALUE, version, written))
     assert record == OffsetStored(
         group_id="g",

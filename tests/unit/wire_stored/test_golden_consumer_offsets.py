@@ -1,4 +1,6 @@
-"""Logs of `__consumer_offsets` that Apache Kafka 4.1 wrote, against its own DumpLogSegments, and written again."""
+"""Logs of `__consumer_offsets` that Apache Kafka 4.1 wrote, against its own DumpLogSegments, and written
+again.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def dumped_records(partition: int) -> dict[int, tuple[dict[str, Any], dict[str, 
     found = {}
     for line in (DATA / f"{partition}.txt").read_text().splitlines():
         if line.startswith("| offset") and "endTxnMarker" not in line:
-            # The key is JSON without a space after it but inside of strings, so cut at the word the tool puts between.
+            # The key is JSON without a space after it but inside of strings, so cut at the word the tool
+            # puts between.
             head, payload = line.split(" payload: ")
             offset = int(re.match(r"\| offset: (\d+) ", head)[1])  # type: ignore[index] - the line begins so
             key = json.loads(head.split(" key: ")[1])
