@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -125,7 +125,9 @@ class Broker:
         storage: str | None = None,
         port: int | None = None,
     ) -> None:
-        self._make = lambda: AsyncBroker(config, data=data, storage=storage, port=port)
+        self._make: Callable[[], AsyncBroker] = lambda: AsyncBroker(
+            config, data=data, storage=storage, port=port
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: AsyncBroker | None = None
