@@ -133,7 +133,7 @@ def test_a_reader_that_starts_inside_a_batch_begins_at_its_offset(bootstrap, new
 
 
 def test_a_message_larger_than_every_fetch_limit_is_still_delivered(bootstrap, new_topic):
-    """KIP-74: the first batch of an answer may exceed the limits, else the consumer would never get past it."""
+    """KIP-74: the first batch of an answer may exceed the limits, else its reader would never get past it."""
     topic = new_topic(config={"max.message.bytes": "8388608"})
     large = random.Random(20250117).randbytes(5_000_000)
     producer = Producer({"bootstrap.servers": bootstrap, "message.max.bytes": 8_000_000})
