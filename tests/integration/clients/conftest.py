@@ -7,11 +7,17 @@ import os
 import re
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+
+with warnings.catch_warnings():
+    # kafka-python reads its schemas, while it is imported, through a function Python 3.11 has deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import kafka  # noqa: F401
 
 _DEADLINE_S = 60.0
 

@@ -1,4 +1,4 @@
-"""aiokafka: what goes in comes out, in every codec, with every acks; and finding the way in a partition."""
+"""aiokafka: what goes in comes out, in every codec, with every acks; and how a partition is navigated."""
 
 import asyncio
 import random
