@@ -1,187 +1,129 @@
-"""One real Apache Kafka broker (a single combined KRaft node) on free loopback ports."""
+"""A broker in a process of its own, on free loopback ports and in a folder that goes away with it."""
 
+import abc
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from peers.api_versions import ask_served_versions
-from peers.class_path import LOG_CONFIGURATION, PeerUnavailableError, kafka_class_path
+from peers.class_path import PeerUnavailableError
 
 _READY_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 30.0
 _START_ATTEMPTS = 3
 
-SMALL_JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-"""Starts quickly and leaves memory to the tests; for anything that is not measured."""
 
-KAFKA_JVM = (
-    "-Xmx1G",
-    "-Xms1G",
-    "-server",
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=20",
-    "-XX:InitiatingHeapOccupancyPercent=35",
-    "-XX:+ExplicitGCInvokesConcurrent",
-)
-"""What kafka-server-start.sh of Apache Kafka 4.1 passes: the settings a measurement must be made with."""
-
-
-class KafkaNode:
-    """A broker that lives as long as the `with` block: formatted, started, answering; removed at its end.
+class BrokerNode(abc.ABC):
+    """A broker that lives as long as the `with` block: started, answering; ended and removed at its end.
 
     `overrides` are lines of server.properties. `log_dir` holds its log folders, `log_path` what it printed.
     """
 
+    name: str
+
     def __init__(
-        self,
-        *,
-        overrides: Mapping[str, str] | None = None,
-        jvm: tuple[str, ...] = SMALL_JVM,
-        folder: Path | None = None,
+        self, *, overrides: Mapping[str, str] | None = None, parent_folder: Path | None = None
     ) -> None:
-        self._overrides = dict(overrides or {})
-        self._jvm = jvm
-        self._parent = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path()
+        self.overrides = dict(overrides or {})
         self.bootstrap = ""
         self.seconds_to_answer = 0.0
+        self._parent_folder = parent_folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.folder = Path()
 
     @property
     def log_dir(self) -> Path:
-        return self._folder / "data"
+        return self.folder / "data"
 
     @property
     def log_path(self) -> Path:
-        return self._folder / "kafka.log"
+        return self.folder / "broker.log"
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "the broker has not been started"
+        assert self._process is not None, "the broker is not running"
         return self._process.pid
 
-    def __enter__(self) -> "KafkaNode":
+    @abc.abstractmethod
+    def prepare(self) -> list[str]:
+        """Choose ports, write what the broker needs into `folder`, set `bootstrap`, return the command."""
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.remove()
 
     def start(self) -> None:
-        """Start the broker and return when it answers.
+        """Start the broker and return when it answers; `seconds_to_answer` counts from its command.
 
-        A free port can be taken by someone else between the moment it is found and the moment Kafka
+        A free port can be taken by someone else between the moment it is found and the moment the broker
         binds it, so a broker that dies while starting is tried again on other ports.
 
         Raises:
             PeerUnavailableError: it did not answer; the text holds the end of its log.
         """
-        class_path = kafka_class_path()
         for attempt in range(1, _START_ATTEMPTS + 1):
-            self._folder = Path(tempfile.mkdtemp(prefix="kafka-peer-", dir=self._parent))
-            self._format(class_path)
+            self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self._parent_folder))
+            command = self.prepare()
             began = time.monotonic()
             with self.log_path.open("wb") as log:
                 self._process = subprocess.Popen(
-                    [*self._java(class_path), "kafka.Kafka", str(self._folder / "server.properties")],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    stdin=subprocess.DEVNULL,
+                    command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
                 )
             if self._answers(began):
                 self.seconds_to_answer = time.monotonic() - began
                 return
             printed = self.log_path.read_text(errors="replace")[-4000:]
-            self.stop()
+            self.remove()
             if attempt == _START_ATTEMPTS:
-                raise PeerUnavailableError(f"Apache Kafka did not start:\n{printed}")
+                raise PeerUnavailableError(f"{self.name} did not start:\n{printed}")
 
-    def stop(self) -> None:
-        """End the broker cleanly (by force when it does not end) and remove its folder."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def end(self) -> None:
+        """End the broker cleanly, by force when it does not end; its folder stays."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
-    def _java(self, class_path: str) -> list[str]:
-        logging = f"-Dlog4j2.configurationFile={LOG_CONFIGURATION}"
-        return ["java", *self._jvm, logging, "-Djava.awt.headless=true", "-cp", class_path]
-
-    def _format(self, class_path: str) -> None:
-        broker_port, controller_port = _free_ports(2)
-        self.bootstrap = f"127.0.0.1:{broker_port}"
-        settings = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": str(self.log_dir),
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            **self._overrides,
-        }
-        properties = self._folder / "server.properties"
-        properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        finished = subprocess.run(
-            [
-                *self._java(class_path),
-                "kafka.tools.StorageTool",
-                "format",
-                "-t",
-                cluster_id,
-                "-c",
-                str(properties),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_READY_TIMEOUT_S,
-            check=False,
-        )
-        if finished.returncode != 0:
-            raise PeerUnavailableError(
-                f"Apache Kafka could not format its log dir:\n{finished.stderr[-4000:]}"
-            )
+    def remove(self) -> None:
+        """End the broker and remove its folder."""
+        self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self, began: float) -> bool:
         """Ask until the broker answers; False when it died or `_READY_TIMEOUT_S` passed since `began`."""
         assert self._process is not None, "asked before the start"
         while time.monotonic() - began < _READY_TIMEOUT_S:
             try:
-                # The listener opens when the node is registered and unfenced, so an answer means it is ready.
+                # Apache Kafka opens its listener when the node is registered: an answer means it is ready.
                 return ask_served_versions(self.bootstrap, timeout_s=5.0).error_code == 0
             except OSError:
                 try:
-                    self._process.wait(0.02)
+                    self._process.wait(0.01)
                 except subprocess.TimeoutExpired:
                     continue
                 return False
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listened on a moment ago."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from peers.node import KafkaNode
+from peers.kafka_node import KafkaNode
 
 
 def main() -> int:
