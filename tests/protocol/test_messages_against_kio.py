@@ -96,7 +96,9 @@ def plain(value: Any, kind: str) -> Any:
     if isinstance(value, tuple):
         return [plain(v, kind) for v in value]
     if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name), f.metadata.get("kafka_type", "")) for f in dataclasses.fields(value)}
+        return {
+            f.name: plain(getattr(value, f.name), f.metadata.get("kafka_type", "")) for f in dataclasses.fields(value)
+        }
     if kind == "datetime_i64" and value is None:
         return -1
     if kind == "uuid":

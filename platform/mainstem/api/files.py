@@ -87,9 +87,7 @@ class OsFile:
     __slots__ = ("_descriptor", "_nowait")
 
     def __init__(self, path: Path, nowait: int | None) -> None:
-        flags = (
-            os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(path, flags, 0o644)
         self._nowait = nowait
 

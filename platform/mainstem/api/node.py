@@ -29,9 +29,7 @@ class LocalNode(Protocol):
     async def append(self, partition: TopicPartition, batch: bytes) -> int:
         """Append one record batch with acks=all; returns its base offset once it is committed. Raises: RequestError."""
 
-    async def read(
-        self, partition: TopicPartition, offset: int, *, max_bytes: int, max_wait_ms: int
-    ) -> Slice:
+    async def read(self, partition: TopicPartition, offset: int, *, max_bytes: int, max_wait_ms: int) -> Slice:
         """Committed batches from `offset`; waits up to `max_wait_ms` while there are none. Raises: RequestError."""
 
     def log_start_offset(self, partition: TopicPartition) -> int: ...

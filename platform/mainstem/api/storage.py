@@ -15,31 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mainstem.api.context import PluginContext
 from mainstem.api.files import Buffer
 from mainstem.api.spec import PluginConfig
 from mainstem.model.batch import BatchHeader
 from mainstem.model.ids import TopicId, TopicPartition
+from mainstem.model.segment import BatchSpan, SegmentInfo
 
-
-class BatchSpan(NamedTuple):
-    """What the store must know of one batch: its size, first and last offset, and largest timestamp (ms)."""
-
-    size: int
-    base_offset: int
-    last_offset: int
-    max_timestamp: int
-
-
-class SegmentInfo(NamedTuple):
-    """`max_timestamp` over all batches and of the first one, in ms; -1 while there is none."""
-
-    base_offset: int
-    size: int
-    max_timestamp: int
-    first_timestamp: int
+__all__ = ["BatchSpan", "LogStore", "PartitionLog", "SegmentInfo", "SidecarKind", "StorageBackend"]
 
 
 class SidecarKind:

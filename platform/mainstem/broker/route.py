@@ -33,5 +33,17 @@ class Route:
     @cached_property
     def handle(self) -> Handle:
         """Imported on the first request, so that rare APIs cost nothing at start."""
-        handle: Handle = import_module(f"mainstem.broker.handlers.{self.api.name.lower()}").handle
+        handle: Handle = self._module().handle
         return handle
+
+    @property
+    def is_hot(self) -> bool:
+        """Produce and Fetch read their frames themselves: `handle_frame` in place of `handle`."""
+        return self.api in (ApiKey.PRODUCE, ApiKey.FETCH)
+
+    @property
+    def handle_frame(self) -> Any:
+        return self._module().handle_frame
+
+    def _module(self) -> Any:
+        return import_module(f"mainstem.broker.handlers.{self.api.name.lower()}")

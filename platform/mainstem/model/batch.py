@@ -119,15 +119,11 @@ def patch_offset(batch: bytearray | memoryview, position: int, base_offset: int,
     _EPOCH.pack_into(batch, position + 12, leader_epoch)
 
 
-def patch_log_append_time(
-    batch: bytearray | memoryview, position: int, header: BatchHeader, now_ms: int
-) -> None:
+def patch_log_append_time(batch: bytearray | memoryview, position: int, header: BatchHeader, now_ms: int) -> None:
     """Mark the batch as stamped by the broker: attribute bit 3, max timestamp, and the CRC over them."""
     struct.pack_into(">h", batch, position + 21, header.attributes | TIMESTAMP_TYPE_BIT)
     struct.pack_into(">q", batch, position + 35, now_ms)
-    _CRC.pack_into(
-        batch, position + 17, crc32c(memoryview(batch)[position + CRC_FROM : position + header.size])
-    )
+    _CRC.pack_into(batch, position + 17, crc32c(memoryview(batch)[position + CRC_FROM : position + header.size]))
 
 
 def build(header: BatchHeader, records: bytes) -> bytes:

@@ -77,6 +77,4 @@ class ProducerIdsReserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-Change = (
-    TopicCreated | TopicDeleted | PartitionsAdded | PartitionChanged | ConfigChanged | ProducerIdsReserved
-)
+Change = TopicCreated | TopicDeleted | PartitionsAdded | PartitionChanged | ConfigChanged | ProducerIdsReserved

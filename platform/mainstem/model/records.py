@@ -71,9 +71,7 @@ def _decode_compiled(reader: Any, raw: bytes, columns: Columns) -> None:
 
 
 def _drop_below(columns: Columns, from_offset: int) -> None:
-    keep = next(
-        (i for i, offset in enumerate(columns.offsets) if offset >= from_offset), len(columns.offsets)
-    )
+    keep = next((i for i, offset in enumerate(columns.offsets) if offset >= from_offset), len(columns.offsets))
     for name in ("offsets", "timestamps", "keys", "values", "headers"):
         del getattr(columns, name)[:keep]
 

@@ -103,9 +103,7 @@ def decode_batch(raw: bytes, header: BatchHeader, columns: Columns) -> None:
             if position != end:
                 raise CorruptRecords("a record is not as long as it says")
             columns.offsets.append(header.base_offset + offset_delta)
-            stamped = (
-                header.max_timestamp if header.is_log_append_time else header.base_timestamp + timestamp_delta
-            )
+            stamped = header.max_timestamp if header.is_log_append_time else header.base_timestamp + timestamp_delta
             columns.timestamps.append(stamped)
             columns.keys.append(key)
             columns.values.append(value)

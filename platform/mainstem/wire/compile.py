@@ -67,9 +67,7 @@ def take(buffer: memoryview, position: int, size: int, name: str) -> memoryview:
 def check_count(buffer: memoryview, position: int, count: int, name: str) -> None:
     # Every element takes at least one byte, so a larger count is a lie that must not cost memory.
     if count < 0 or count > len(buffer) - position:
-        raise MalformedMessage(
-            f"array {name} says {count} elements, {max(0, len(buffer) - position)} bytes are left"
-        )
+        raise MalformedMessage(f"array {name} says {count} elements, {max(0, len(buffer) - position)} bytes are left")
 
 
 def message_class(owner: type[Message], name: str) -> type[Message]:
@@ -309,23 +307,17 @@ def _decode_scalar(source: _Source, kind: str, target: str, name: str, depth: in
         _decode_length(source, depth, wide=kind != "string")
         source.line(
             depth,
-            f"if n == -1: {target} = None"
-            if nullable
-            else f"if n == -1: raise Malformed({name!r} ' is null')",
+            f"if n == -1: {target} = None" if nullable else f"if n == -1: raise Malformed({name!r} ' is null')",
         )
         source.line(depth, "else:")
-        cast = (
-            "str(take(buf, pos, n, {!r}), 'utf-8')" if kind == "string" else "bytes(take(buf, pos, n, {!r}))"
-        )
+        cast = "str(take(buf, pos, n, {!r}), 'utf-8')" if kind == "string" else "bytes(take(buf, pos, n, {!r}))"
         source.line(depth + 1, f"{target} = {cast.format(name)}; pos += n")
     elif kind in FIXED:
         packer = source.packer(FIXED[kind])
         unpack = source.bind("unpack_", packer.unpack_from)
         source.line(depth, f"{target}, = {unpack}(buf, pos); pos += {packer.size}")
     else:
-        part = source.bind(
-            "part_", decoder(message_class(source.owner, kind), source.version, source.flexible)
-        )
+        part = source.bind("part_", decoder(message_class(source.owner, kind), source.version, source.flexible))
         if nullable:
             source.line(depth, "present = buf[pos]; pos += 1")
             source.line(depth, f"if present == 0xff: {target} = None")

@@ -231,6 +231,9 @@ class SegmentLog:
         if active.size == 0 and active.base_offset == base_offset:
             return
         active.write_index()
+        if self._has_new_names:
+            # A newer segment must not survive a crash that an older one's name does not.
+            self._files.sync_directory(self.directory)
         segment = self._new_segment(base_offset)
         segment.handle()
         self._segments.append(segment)

@@ -64,6 +64,8 @@ class SegmentStore:
             return checkpoints.decode_partition_metadata(self._files.read_file(folder / METADATA_FILE))
         except FileNotFoundError:
             return NO_TOPIC_ID
+        except ValueError as error:
+            raise StorageError(str(folder / METADATA_FILE), str(error)) from error
 
     def open_log(
         self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096
@@ -72,9 +74,7 @@ class SegmentStore:
         try:
             if METADATA_FILE not in self._files.list_directory(folder):
                 self._files.make_directory(folder)
-                self._files.write_file(
-                    folder / METADATA_FILE, checkpoints.encode_partition_metadata(topic_id)
-                )
+                self._files.write_file(folder / METADATA_FILE, checkpoints.encode_partition_metadata(topic_id))
                 self._files.sync_directory(self._directory)
             return SegmentLog(folder, self._handles, index_interval_bytes)
         except OSError as error:
