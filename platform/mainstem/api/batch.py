@@ -1,4 +1,6 @@
-"""The unit of work of pipelines, connectors and transports: columns of records of one split, never one object per record."""
+"""The unit of work of pipelines, connectors and transports: columns of records of one split, no object per
+record.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ from mainstem.model.columns import Headers
 
 
 class Batch(msgspec.Struct, kw_only=True):
-    """All columns have the same length; `headers` is None when no record has any. Timestamps in ms since 1970 (UTC).
+    """All columns have the same length. Timestamps in ms since 1970 (UTC).
 
     `values` and `keys` are bytes where they come from a topic and Python values after deserialization.
+    `headers` is None when no record has any.
     """
 
     keys: list[Any]
@@ -26,13 +29,16 @@ class Batch(msgspec.Struct, kw_only=True):
 
 
 class SourceBatch(msgspec.Struct, kw_only=True):
-    """What a read returned. `next_position` continues after it; `at_end` says that a bounded split has nothing more."""
+    """What a read returned. `next_position` continues after it; `at_end`: a bounded split has nothing more.
+
+    `offsets` is the place of each record as people would look it up (offset in a partition, row in a file);
+    it names the record in errors and is otherwise not used. A `watermark_ms` says that no older record will
+    follow in this split; without one it is the newest timestamp seen.
+    """
 
     split: str
     batch: Batch
     next_position: Any
     at_end: bool = False
     watermark_ms: int | None = None
-
-
-Columns = Sequence[Any]
+    offsets: Sequence[int] | None = None

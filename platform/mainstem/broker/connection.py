@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 from mainstem.broker.context import RequestContext
 from mainstem.broker.reply import Buffers, ReplySlot
@@ -66,14 +66,14 @@ class Connection(asyncio.BufferedProtocol):
     # ----------------------------------------------------------------------------------------------- asyncio's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "listeners accept streams only"
-        self._transport = transport
+        # Not isinstance: uvloop's transports are not subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         self.client_host = str(peer[0]) if peer else "?"
         self.local_host, self.local_port = (str(local[0]), int(local[1])) if local else ("127.0.0.1", 0)
         self.last_active = self._loop.time()
-        transport.set_write_buffer_limits(high=4 << 20)
+        self._transport.set_write_buffer_limits(high=4 << 20)
         self._handler.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -70,6 +70,15 @@ class Partitions:
         """`topic` is the name as UTF-8 bytes or the topic id."""
         return self._by_wire.get((topic, partition))
 
+    def stored(self, topic: str) -> set[int]:
+        """Partitions of a topic whose log exists; the others were never used."""
+        return {
+            partition.partition
+            for directory in self.directories
+            for partition, _ in directory.store.existing()
+            if partition.topic == topic
+        }
+
     def __iter__(self) -> Iterator[Partition]:
         return iter(self._by_name.values())
 

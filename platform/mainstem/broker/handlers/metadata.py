@@ -46,7 +46,7 @@ def _to_create(context: RequestContext, services: Services, request: MetadataReq
 async def _create_and_answer(
     context: RequestContext, services: Services, request: MetadataRequest, missing: Sequence[str]
 ) -> MetadataResponse:
-    failed = {}
+    failed: dict[str, ErrorCode] = {}
     for name in dict.fromkeys(missing):
         error = await services.metadata.ensure_topic(name)
         if error is not ErrorCode.NONE:
