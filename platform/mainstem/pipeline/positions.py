@@ -47,9 +47,7 @@ class Positions:
         await self._transport.create_topic(TOPIC, 1, CONFIGS)
         offset, end = (await self._transport.end_offsets(TOPIC))[self._partition]
         while offset < end:
-            fetched = await self._transport.read(
-                self._partition, offset, max_records=READ_RECORDS, max_wait_ms=1000
-            )
+            fetched = await self._transport.read(self._partition, offset, max_records=READ_RECORDS, max_wait_ms=1000)
             for key, value in zip(fetched.batch.keys, fetched.batch.values, strict=True):
                 self._remember(key, value)
             if fetched.next_offset == offset:
@@ -73,9 +71,7 @@ class Positions:
     async def put(self, stage: str, positions: Mapping[str, Any]) -> None:
         """By split; what has not changed is not written again. Raises: TransportError."""
         changed = {
-            split: position
-            for split, position in positions.items()
-            if position != self._known.get((stage, split))
+            split: position for split, position in positions.items() if position != self._known.get((stage, split))
         }
         if not changed:
             return

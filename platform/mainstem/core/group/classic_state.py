@@ -153,9 +153,7 @@ class ClassicGroup:
         group.leader_id = stored.leader
         for kept in stored.members:
             # Version 0 of the record has no rebalance timeout; the session timeout served for both then.
-            rebalance_ms = (
-                kept.session_timeout_ms if kept.rebalance_timeout_ms == -1 else kept.rebalance_timeout_ms
-            )
+            rebalance_ms = kept.session_timeout_ms if kept.rebalance_timeout_ms == -1 else kept.rebalance_timeout_ms
             group._insert(
                 Member(
                     member_id=kept.member_id,
@@ -374,9 +372,7 @@ class ClassicGroup:
         topics = self.subscribed_topics()
         return self.has_consumer_protocol if topics is None else topic in topics
 
-    def joined(
-        self, member: Member, *, skip_assignment: bool = False, with_members: bool = True
-    ) -> JoinResult:
+    def joined(self, member: Member, *, skip_assignment: bool = False, with_members: bool = True) -> JoinResult:
         """The answer that lets `member` into the current generation; the leader also gets everybody's
         metadata."""
         members: tuple[JoinedMember, ...] = ()

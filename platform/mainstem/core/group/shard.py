@@ -209,9 +209,7 @@ class GroupShard:
 
     def _restore(self, turn: Turn, group: ClassicGroup, error: ErrorCode) -> None:
         for member in group.members.values():
-            classic_rebalance.answer_join(
-                turn, group, member, JoinResult(error=error, member_id=member.member_id)
-            )
+            classic_rebalance.answer_join(turn, group, member, JoinResult(error=error, member_id=member.member_id))
             classic_rebalance.answer_sync(turn, member, SyncResult(error=error))
         for member_id in (*group.members, *sorted(group.pending_joins)):
             turn.cancel(session_timer(group.group_id, member_id))
