@@ -1,0 +1,180 @@
+"""Put one broker together, start it, stop it. The only place that constructs the objects of runtime and broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+
+from mainstem.api.context import Clock, Log, PluginContext
+from mainstem.api.coordination import Coordinator, CoordinatorBackend
+from mainstem.api.files import FileSystem, OsFiles
+from mainstem.api.spec import PluginConfig
+from mainstem.api.storage import LogStore, StorageBackend
+from mainstem.app.plugins import PluginManager
+from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.routes import ROUTES
+from mainstem.broker.server import BoundListener, Server, bind
+from mainstem.broker.services import Services
+from mainstem.model.cluster import BrokerRegistration, Endpoint
+from mainstem.model.configs.broker import BrokerConfig
+from mainstem.runtime.clock import SystemClock
+from mainstem.runtime.groups import Groups
+from mainstem.runtime.housekeeping import Housekeeping, Job
+from mainstem.runtime.local_node import RuntimeNode
+from mainstem.runtime.metadata import Metadata
+from mainstem.runtime.partitions import Partitions
+from mainstem.runtime.producer_ids import ProducerIds
+from mainstem.telemetry.logs import get_logger
+from mainstem.telemetry.sensors import Sensors
+
+THREADS = 4
+IDLE_CHECK_INTERVAL_MS = 10_000
+
+
+class BrokerNode:
+    """One running broker. Made by `start_broker`; `close` undoes everything in reverse order."""
+
+    def __init__(
+        self,
+        services: Services,
+        local_node: RuntimeNode,
+        endpoints: tuple[Endpoint, ...],
+        sensors: Sensors,
+        stack: AsyncExitStack,
+    ) -> None:
+        self.services = services
+        self.local_node = local_node
+        self.endpoints = endpoints
+        self.sensors = sensors
+        self._stack = stack
+
+    @property
+    def bootstrap_servers(self) -> str:
+        first = self.endpoints[0]
+        host = first.host if first.host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+        return f"{host}:{first.port}"
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+async def start_broker(
+    config: BrokerConfig,
+    *,
+    plugins: PluginManager | None = None,
+    clock: Clock | None = None,
+    log: Log | None = None,
+    files: FileSystem | None = None,
+) -> BrokerNode:
+    """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
+    async with AsyncExitStack() as stack:
+        log = log or get_logger("mainstem.broker")
+        clock = clock or SystemClock()
+        executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-broker")
+        stack.callback(executor.shutdown)
+        sensors = Sensors()
+        context = PluginContext(clock=clock, log=log, executor=executor, sensor=sensors, files=files or OsFiles())
+        plugins = plugins or PluginManager()
+        listeners = bind(config.listeners)
+        for listener in listeners:
+            stack.callback(listener.socket.close)
+        storage = plugins.find(StorageBackend, config.log_storage)
+        coordinator = _open_coordinator(plugins, config, storage, context)
+        stack.push_async_callback(coordinator.close)
+        changes = await coordinator.open()
+        registration = BrokerRegistration(
+            broker_id=config.node_id, epoch=0, endpoints=_advertised(config, listeners), rack=config.broker_rack
+        )
+        metadata = Metadata(config, coordinator)
+        stack.push_async_callback(metadata.close)
+        await metadata.start(registration, changes)
+        partitions = Partitions(
+            config.node_id,
+            config,
+            _open_stores(storage, config, context),
+            executor,
+            clock,
+            log,
+            is_durable=storage.is_durable,
+        )
+        partitions.load(metadata.image)
+        stack.push_async_callback(partitions.close)
+        recovered = await partitions.recover()
+        if recovered:
+            log.warning("storage.recovered_after_unclean_stop", batches_read=recovered)
+        metadata.subscribe(partitions.follow)
+        groups = Groups(config, metadata, partitions, clock, log)
+        stack.push_async_callback(groups.close)
+        services = Services(
+            broker_id=config.node_id,
+            cluster_id=await coordinator.cluster_id(),
+            config=config,
+            clock=clock,
+            log=log,
+            metadata=metadata,
+            partitions=partitions,
+            groups=groups,
+            producer_ids=ProducerIds(metadata),
+            executor=executor,
+            served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
+        )
+        dispatcher = Dispatcher(services, ROUTES)
+        server = Server(dispatcher)
+        stack.push_async_callback(server.close)
+        await server.start(listeners)
+        housekeeping = Housekeeping(_jobs(services, dispatcher), log)
+        stack.push_async_callback(housekeeping.close)
+        housekeeping.start()
+        node = RuntimeNode(metadata, partitions, groups, executor)
+        endpoints = tuple(listener.endpoint for listener in listeners)
+        return BrokerNode(services, node, endpoints, sensors, stack.pop_all())
+
+
+def _open_coordinator(
+    plugins: PluginManager, config: BrokerConfig, storage: StorageBackend, context: PluginContext
+) -> Coordinator:
+    backend = plugins.find(CoordinatorBackend, config.coordinator)
+    # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
+    directory = Path(config.log_dirs[0]) if storage.is_durable else None
+    return backend.open(plugin_config(backend.config, {}), context, directory)
+
+
+def _open_stores(storage: StorageBackend, config: BrokerConfig, context: PluginContext) -> list[LogStore]:
+    directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
+    return [storage.open(plugin_config(storage.config, {}), context, Path(d)) for d in directories]
+
+
+def plugin_config(kind: type[PluginConfig], values: Mapping[str, str]) -> PluginConfig:
+    return msgspec.convert(values, type=kind, strict=False)
+
+
+def _advertised(config: BrokerConfig, listeners: list[BoundListener]) -> tuple[Endpoint, ...]:
+    """advertised.listeners where given; for the others the bound address (an unspecified host is answered per client)."""
+    given = {endpoint.listener: endpoint for endpoint in config.advertised_listeners or ()}
+    return tuple(given.get(listener.endpoint.listener, listener.endpoint) for listener in listeners)
+
+
+def _jobs(services: Services, dispatcher: Dispatcher) -> list[Job]:
+    config, partitions = services.config, services.partitions
+    loop = asyncio.get_running_loop()
+
+    async def retention() -> None:
+        partitions.delete_old_segments()
+        partitions.expire_producers()
+
+    async def checkpoints() -> None:
+        await loop.run_in_executor(services.executor, partitions.write_checkpoints)
+
+    async def idle_connections() -> None:
+        dispatcher.close_idle(config.connections_max_idle_ms)
+
+    return [
+        Job(name="retention", interval_ms=config.log_retention_check_interval_ms, run=retention),
+        Job(name="checkpoints", interval_ms=config.log_flush_offset_checkpoint_interval_ms, run=checkpoints),
+        Job(name="idle-connections", interval_ms=IDLE_CHECK_INTERVAL_MS, run=idle_connections),
+    ]

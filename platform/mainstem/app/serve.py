@@ -1,0 +1,51 @@
+"""`mainstem broker`: one broker in the foreground until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from mainstem.app.compose_broker import start_broker
+from mainstem.app.loops import new_event_loop
+from mainstem.app.settings import Settings
+from mainstem.model.errors import MainstemError
+from mainstem.telemetry import logs
+
+EXIT_USAGE = 2
+
+
+def serve(settings: Settings) -> int:
+    """Runs until a signal; returns the process's exit status."""
+    logs.configure()
+    log = logs.get_logger("mainstem.broker")
+    for warning in settings.warnings:
+        log.warning("config.warning", text=warning)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            return runner.run(_serve(settings))
+        except MainstemError as error:
+            print(f"mainstem broker: {error}", file=sys.stderr)  # noqa: T201 - the last word of a failed start
+            return EXIT_USAGE
+
+
+async def _serve(settings: Settings) -> int:
+    log = logs.get_logger("mainstem.broker")
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stopped.set)
+        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
+    node = await start_broker(settings.config, log=log)
+    listeners = ", ".join(f"{e.listener}://{e.host}:{e.port}" for e in node.endpoints)
+    log.info(
+        "broker.started", listeners=listeners, log_dirs=list(settings.config.log_dirs), node_id=settings.config.node_id
+    )
+    try:
+        await stopped.wait()
+    finally:
+        await node.close()
+    log.info("broker.stopped")
+    return 0

@@ -1,0 +1,39 @@
+"""Replies leave a connection in the order of its requests, whenever they are ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+Buffers = Sequence[bytes | bytearray | memoryview]
+
+
+class ReplySlot:
+    """The place of one reply in the line. `complete` may be called once, on the loop."""
+
+    __slots__ = ("_channel", "buffers")
+
+    def __init__(self, channel: ReplyLine) -> None:
+        self._channel = channel
+        self.buffers: Buffers | None = None
+
+    def complete(self, buffers: Buffers) -> None:
+        """Empty `buffers`: the request gets no reply (acks=0), its turn passes."""
+        self.buffers = buffers
+        self._channel.drain()
+
+
+class ReplyLine(Protocol):
+    """What handlers of hot requests see of a connection."""
+
+    def send(self, buffers: Buffers) -> None:
+        """The reply is ready now; it still waits for earlier ones."""
+
+    def defer(self) -> ReplySlot:
+        """The reply comes later."""
+
+    def drain(self) -> None:
+        """Write what is ready at the head of the line."""
+
+    def abort(self, reason: str) -> None:
+        """Close the connection: what it sent cannot be answered."""

@@ -1,0 +1,239 @@
+"""All groups of one partition of `__consumer_offsets`: the state machine that a coordinator runs.
+
+`decide` may change soft state (who is parked, pending ids), `apply` changes what is persisted. The caller
+appends a
+decision's records, applies them in order, and hands out the replies once they are committed; a decision that
+could not be
+appended is given to `reject`, which puts the groups concerned back to what is persisted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from mainstem.core.decision import Decision
+from mainstem.core.group import (
+    administration,
+    classic_join,
+    classic_liveness,
+    classic_rebalance,
+    classic_sync,
+    offsets,
+)
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
+from mainstem.core.group.commands import (
+    CommitOffsets,
+    DescribeGroup,
+    ExpireOffsets,
+    FetchOffsets,
+    GroupCommand,
+    Heartbeat,
+    InitialDelayOver,
+    JoinGroup,
+    JoinPhaseExpired,
+    LeaveGroup,
+    ListGroups,
+    RemoveGroup,
+    RemoveTopicOffsets,
+    SessionExpired,
+    SyncGroup,
+    SyncPhaseExpired,
+)
+from mainstem.core.group.offset_store import OffsetStore
+from mainstem.core.group.records import (
+    GroupRecord,
+    GroupRemoved,
+    GroupStored,
+    OffsetRemoved,
+    OffsetStored,
+)
+from mainstem.core.group.results import JoinResult, SyncResult
+from mainstem.core.group.settings import GroupSettings
+from mainstem.core.group.turn import Turn, join_timer, session_timer, sync_timer
+from mainstem.model.errors import ErrorCode
+from mainstem.model.ids import NO_PRODUCER_ID
+
+EXPIRY_TIMER = ("expire-offsets",)
+
+
+class GroupShard:
+    """Begins in replay: `apply` takes records as they are until `loaded` is called, once."""
+
+    def __init__(self, settings: GroupSettings) -> None:
+        self.settings = settings
+        self.groups: dict[str, ClassicGroup] = {}
+        self.offsets = OffsetStore()
+        self._is_replaying = True
+
+    # --- deciding -------------------------------------------------------------------------------------------
+
+    def decide(self, command: GroupCommand, now_ms: int) -> Decision[GroupRecord]:
+        assert not self._is_replaying, "a shard decides nothing before it is loaded"
+        turn = Turn(self.settings, now_ms)
+        match command:
+            case JoinGroup():
+                self._join(turn, command)
+            case SyncGroup() | Heartbeat() | LeaveGroup():
+                self._member_request(turn, command)
+            case CommitOffsets():
+                offsets.commit(turn, self.groups.get(command.group_id), command)
+            case FetchOffsets():
+                offsets.fetch(turn, self.offsets, command)
+            case DescribeGroup():
+                administration.describe(turn, self.groups.get(command.group_id), command)
+            case ListGroups():
+                administration.list_groups(turn, self.groups.values(), command)
+            case RemoveGroup():
+                administration.remove(turn, self.groups.get(command.group_id), self.offsets, command)
+            case RemoveTopicOffsets():
+                turn.decision.atomic = False
+                for group_id in self.groups:
+                    offsets.remove_topics(turn, group_id, command.topics, self.offsets)
+            case ExpireOffsets():
+                self._expire(turn, command)
+            case SessionExpired() | JoinPhaseExpired() | InitialDelayOver() | SyncPhaseExpired():
+                self._group_timer(turn, command)
+            case _:
+                assert_never(command)
+        return turn.decision
+
+    def _join(self, turn: Turn, command: JoinGroup) -> None:
+        problem = classic_join.join_problem(turn, command)
+        group = self.groups.get(command.group_id)
+        if problem is ErrorCode.NONE and group is None and command.member_id:
+            problem = ErrorCode.UNKNOWN_MEMBER_ID
+        if problem is not ErrorCode.NONE:
+            turn.reply(command.token, JoinResult(error=problem, member_id=command.member_id))
+            return
+        if group is None:
+            group = ClassicGroup(command.group_id, turn.now_ms)
+            if not group.supports(command.protocol_type, (p.name for p in command.protocols)):
+                # Kafka would remember an empty group of that name; there is nothing worth remembering.
+                turn.reply(command.token, JoinResult(error=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
+                return
+            self.groups[command.group_id] = group
+            turn.write(group.stored({}))
+        classic_join.join(turn, group, command)
+
+    def _member_request(self, turn: Turn, command: SyncGroup | Heartbeat | LeaveGroup) -> None:
+        group = self.groups.get(command.group_id)
+        if not command.group_id:
+            turn.reply(command.token, command.refused(ErrorCode.INVALID_GROUP_ID))
+        elif group is None:
+            turn.reply(command.token, command.refused(ErrorCode.UNKNOWN_MEMBER_ID))
+        elif isinstance(command, SyncGroup):
+            classic_sync.sync(turn, group, command)
+        elif isinstance(command, Heartbeat):
+            classic_liveness.heartbeat(turn, group, command)
+        else:
+            classic_liveness.leave(turn, group, command)
+
+    def _group_timer(
+        self, turn: Turn, command: SessionExpired | JoinPhaseExpired | InitialDelayOver | SyncPhaseExpired
+    ) -> None:
+        group = self.groups.get(command.group_id)
+        if group is None:
+            return
+        match command:
+            case SessionExpired():
+                classic_liveness.session_expired(turn, group, command)
+            case JoinPhaseExpired():
+                if group.state is GroupState.PREPARING_REBALANCE:
+                    classic_rebalance.complete(turn, group)
+            case InitialDelayOver():
+                classic_rebalance.initial_delay_over(turn, group, command)
+            case SyncPhaseExpired():
+                classic_rebalance.sync_phase_expired(turn, group, command)
+
+    def _expire(self, turn: Turn, command: ExpireOffsets) -> None:
+        turn.decision.atomic = False
+        for group in self.groups.values():
+            is_over = offsets.expire(turn, group, self.offsets)
+            if is_over and group.state is GroupState.EMPTY and not group.pending_joins:
+                administration.write_removal(turn, group)
+        turn.wake(EXPIRY_TIMER, self.settings.offsets_retention_check_interval_ms, command)
+
+    # --- state ----------------------------------------------------------------------------------------------
+
+    def apply(self, record: GroupRecord, *, offset: int, producer_id: int = NO_PRODUCER_ID) -> None:
+        """Take a record that is in the log at `offset`; in replay also what others wrote. `producer_id` of a
+        transaction."""
+        match record:
+            case GroupStored():
+                group = self.groups.get(record.group_id)
+                if self._is_replaying or group is None:
+                    self.groups[record.group_id] = ClassicGroup.from_stored(record)
+                else:
+                    group.settle(record)
+            case GroupRemoved():
+                self.groups.pop(record.group_id, None)
+            case OffsetStored():
+                self.offsets.put(record, offset, producer_id)
+                self._hold_offsets_of(record.group_id, record.committed_at_ms)
+            case OffsetRemoved():
+                self.offsets.remove(record)
+            case _:
+                assert_never(record)
+
+    def _hold_offsets_of(self, group_id: str, now_ms: int) -> None:
+        """Offsets without a group make a simple one, which nothing but its offsets keeps (no record of its
+        own)."""
+        if group_id not in self.groups:
+            self.groups[group_id] = ClassicGroup(group_id, now_ms)
+
+    def end_transaction(self, producer_id: int, committed: bool) -> None:
+        self.offsets.end_transaction(producer_id, committed)
+
+    def loaded(self, now_ms: int) -> Decision[GroupRecord]:
+        """Replay is over. Members get a whole session to show up again; groups in excess of `group.max.size`
+        rebalance."""
+        self._is_replaying = False
+        turn = Turn(self.settings, now_ms)
+        for group in self.groups.values():
+            for member in group.members.values():
+                classic_rebalance.renew_session(turn, group, member)
+            if len(group.members) > self.settings.group_max_size:
+                classic_rebalance.prepare(turn, group, "the group was loaded with more members than allowed")
+        turn.wake(EXPIRY_TIMER, self.settings.offsets_retention_check_interval_ms, ExpireOffsets())
+        return turn.decision
+
+    def reject(self, records: Sequence[GroupRecord], error: ErrorCode, now_ms: int) -> Decision[GroupRecord]:
+        """`records` were decided and could not be written: everybody parked in their groups gets `error`, and
+        the groups
+        are as they were stored last. Offsets need nothing, they change by `apply` alone."""
+        turn = Turn(self.settings, now_ms)
+        for group_id in {r.group_id: None for r in records if isinstance(r, GroupStored)}:
+            self._restore(turn, self.groups[group_id], error)
+        return turn.decision
+
+    def _restore(self, turn: Turn, group: ClassicGroup, error: ErrorCode) -> None:
+        for member in group.members.values():
+            classic_rebalance.answer_join(
+                turn, group, member, JoinResult(error=error, member_id=member.member_id)
+            )
+            classic_rebalance.answer_sync(turn, member, SyncResult(error=error))
+        for member_id in (*group.members, *sorted(group.pending_joins)):
+            turn.cancel(session_timer(group.group_id, member_id))
+        turn.cancel(join_timer(group.group_id))
+        turn.cancel(sync_timer(group.group_id))
+        if group.persisted is not None:
+            restored = ClassicGroup.from_stored(group.persisted)
+            restored.generation_given = group.generation_given
+            self.groups[group.group_id] = restored
+            for member in restored.members.values():
+                classic_rebalance.renew_session(turn, restored, member)
+        elif self.offsets.of_group(group.group_id) or self.offsets.has_open_transaction(group.group_id):
+            self.groups[group.group_id] = ClassicGroup(group.group_id, turn.now_ms)
+        else:
+            del self.groups[group.group_id]
+
+    # --- looking --------------------------------------------------------------------------------------------
+
+    def persisted(self) -> Iterator[GroupRecord]:
+        """What a replay of the log would find; for tests and tools."""
+        for group in self.groups.values():
+            if group.persisted is not None:
+                yield group.persisted
+            for entry in self.offsets.of_group(group.group_id).values():
+                yield entry.stored

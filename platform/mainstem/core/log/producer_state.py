@@ -1,0 +1,130 @@
+"""Idempotence: per producer id the epoch and the last five batches, so that a retry is recognised and a gap refused.
+
+Sources: KIP-98; Kafka's `ProducerStateManager` and `ProducerAppendInfo`, 4.1. Snapshot file: `ProducerSnapshot.json`, version 1.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from crc32c import crc32c
+
+from mainstem.model.batch import BatchHeader
+from mainstem.model.errors import ErrorCode
+
+BATCHES_KEPT = 5
+SEQUENCE_MASK = 0x7FFFFFFF
+SNAPSHOT_VERSION = 1
+_SNAPSHOT_HEAD = struct.Struct(">hIi")
+_SNAPSHOT_ENTRY = struct.Struct(">qhiqiqiq")
+
+
+class KeptBatch(NamedTuple):
+    first_sequence: int
+    last_sequence: int
+    first_offset: int
+    last_offset: int
+
+
+class ProducerEntry:
+    """One producer id's state; `batches` oldest first, at most five."""
+
+    __slots__ = ("batches", "coordinator_epoch", "current_txn_first_offset", "epoch", "last_timestamp")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.batches: list[KeptBatch] = []
+        self.coordinator_epoch = -1
+        self.current_txn_first_offset = -1
+        self.last_timestamp = -1
+
+
+class ProducerStates:
+    """All producers of one partition. Changed by `apply` and `expire` only."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: dict[int, ProducerEntry] = {}
+
+    def check(self, header: BatchHeader) -> ErrorCode | KeptBatch:
+        """NONE if the batch may be appended, the kept batch if it is a retry of one, else why it is refused."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            # Kafka accepts any first sequence of an unknown producer: its state may have expired.
+            return ErrorCode.NONE
+        if header.producer_epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if header.producer_epoch > entry.epoch:
+            return ErrorCode.NONE if header.base_sequence == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        last_sequence = header.last_sequence
+        for kept in entry.batches:
+            if kept.first_sequence == header.base_sequence and kept.last_sequence == last_sequence:
+                return kept
+        if not entry.batches or header.base_sequence == (entry.batches[-1].last_sequence + 1) & SEQUENCE_MASK:
+            return ErrorCode.NONE
+        return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+    def apply(self, header: BatchHeader, base_offset: int, now_ms: int) -> None:
+        """Note a batch that was appended at `base_offset`."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            entry = self.entries[header.producer_id] = ProducerEntry(header.producer_epoch)
+        elif entry.epoch != header.producer_epoch:
+            entry.epoch = header.producer_epoch
+            entry.batches.clear()
+        last_offset = base_offset + header.last_offset_delta
+        kept = KeptBatch(header.base_sequence, header.last_sequence, base_offset, last_offset)
+        entry.batches.append(kept)
+        if len(entry.batches) > BATCHES_KEPT:
+            del entry.batches[0]
+        entry.last_timestamp = now_ms
+
+    def expire(self, older_than_ms: int) -> None:
+        """Forget producers without an open transaction that were last seen before `older_than_ms`."""
+        for producer_id, entry in list(self.entries.items()):
+            if entry.last_timestamp < older_than_ms and entry.current_txn_first_offset < 0:
+                del self.entries[producer_id]
+
+    def encode_snapshot(self) -> bytes:
+        """Kafka's file: version, CRC-32C of what follows, entries with the last batch only."""
+        rows = []
+        for producer_id, entry in sorted(self.entries.items()):
+            last = entry.batches[-1] if entry.batches else KeptBatch(-1, -1, -1, -1)
+            rows.append(
+                _SNAPSHOT_ENTRY.pack(
+                    producer_id,
+                    entry.epoch,
+                    last.last_sequence,
+                    last.last_offset,
+                    last.last_offset - last.first_offset,
+                    entry.last_timestamp,
+                    entry.coordinator_epoch,
+                    entry.current_txn_first_offset,
+                )
+            )
+        body = struct.pack(">i", len(rows)) + b"".join(rows)
+        return struct.pack(">hI", SNAPSHOT_VERSION, crc32c(body)) + body
+
+    @classmethod
+    def decode_snapshot(cls, content: bytes) -> ProducerStates | None:
+        """None if the file is damaged: an older one, or the log itself, is used instead."""
+        if len(content) < _SNAPSHOT_HEAD.size:
+            return None
+        version, crc, count = _SNAPSHOT_HEAD.unpack_from(content)
+        if version != SNAPSHOT_VERSION or crc != crc32c(content[6:]):
+            return None
+        if len(content) != _SNAPSHOT_HEAD.size + count * _SNAPSHOT_ENTRY.size:
+            return None
+        states = cls()
+        for row in _SNAPSHOT_ENTRY.iter_unpack(content[_SNAPSHOT_HEAD.size :]):
+            producer_id, epoch, sequence, offset, delta, timestamp, coordinator_epoch, txn_first = row
+            entry = states.entries[producer_id] = ProducerEntry(epoch)
+            entry.coordinator_epoch = coordinator_epoch
+            entry.current_txn_first_offset = txn_first
+            entry.last_timestamp = timestamp
+            if sequence >= 0:
+                first = (sequence - delta) & SEQUENCE_MASK
+                entry.batches.append(KeptBatch(first, sequence, offset - delta, offset))
+        return states

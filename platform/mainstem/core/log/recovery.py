@@ -1,0 +1,51 @@
+"""Which stored batches are good after a crash, and what they say about producers and leader epochs.
+
+Source: Kafka's `LogSegment.recover` and `LogLoader`, 4.1 (research: broker.md 5.3).
+"""
+
+from __future__ import annotations
+
+from mainstem.core.log.epochs import LeaderEpochs
+from mainstem.core.log.producer_state import ProducerStates
+from mainstem.model.batch import MAGIC, BatchHeader, crc_matches
+
+
+class RecoveryWalk:
+    """Handed to `PartitionLog.recover` as `accept`: called once per stored batch, in order.
+
+    A gap between batches means that a closed segment lost its unsynced end while a newer one survived: everything after the
+    gap goes. Only compaction leaves gaps on purpose (`gaps_allowed`), and its topics sync a segment before the next begins.
+    """
+
+    def __init__(
+        self,
+        producers: ProducerStates,
+        producers_from: int,
+        epochs: LeaderEpochs,
+        now_ms: int,
+        *,
+        gaps_allowed: bool = False,
+    ) -> None:
+        self.producers = producers
+        self.epochs = epochs
+        self.batches_read = 0
+        self._producers_from = producers_from
+        self._now_ms = now_ms
+        self._next_offset = -1
+        self._gaps_allowed = gaps_allowed
+
+    def accept(self, header: BatchHeader, data: memoryview) -> bool:
+        """False: this batch and everything after it must go."""
+        if header.magic != MAGIC or header.base_offset < self._next_offset or header.last_offset_delta < 0:
+            return False
+        if self._next_offset >= 0 and header.base_offset != self._next_offset and not self._gaps_allowed:
+            return False
+        if not crc_matches(data, 0, header):
+            return False
+        self._next_offset = header.next_offset
+        self.batches_read += 1
+        if header.leader_epoch >= 0:
+            self.epochs.assign(header.leader_epoch, header.base_offset)
+        if header.producer_id >= 0 and header.base_offset >= self._producers_from and not header.is_control:
+            self.producers.apply(header, header.base_offset, self._now_ms)
+        return True

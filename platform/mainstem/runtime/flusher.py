@@ -1,0 +1,92 @@
+"""Group commit: one round of syncs for every partition that has unflushed bytes, off the loop, one round at a time.
+
+A round starts as soon as bytes are unflushed and none is running. What is appended meanwhile waits for the next round, so
+under load every sync carries many appends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+from mainstem.model.errors import StorageError
+
+
+class Flushable(Protocol):
+    """What the flusher needs of a partition."""
+
+    @property
+    def log_end_offset(self) -> int: ...
+
+    def flush_log(self) -> None:
+        """In a thread. Raises: StorageError."""
+
+    def flushed(self, end_offset: int) -> None:
+        """On the loop: everything below `end_offset` is durable."""
+
+
+class Flusher:
+    """One per log directory, owned by the loop. After a failed sync the directory is offline for good: a second try could
+    report success for pages that the kernel has already dropped."""
+
+    def __init__(self, executor: Executor, on_failure: Callable[[StorageError], None]) -> None:
+        self._executor = executor
+        self._on_failure = on_failure
+        self._dirty: set[Flushable] = set()
+        self._is_running = False
+        self._is_scheduled = False
+        self.failure: StorageError | None = None
+        self.rounds = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def mark_dirty(self, partition: Flushable) -> None:
+        self._dirty.add(partition)
+        self._idle.clear()
+        if not self._is_running and not self._is_scheduled:
+            # Not at once: every frame that has already arrived shall share the round.
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._start_round)
+
+    def _start_round(self) -> None:
+        self._is_scheduled = False
+        if self._is_running or not self._dirty or self.failure is not None:
+            return
+        self._is_running = True
+        batch = [(partition, partition.log_end_offset) for partition in self._dirty]
+        self._dirty.clear()
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._executor, _flush_all, [partition for partition, _ in batch])
+        future.add_done_callback(lambda done: self._finish_round(batch, done.result()))
+
+    def _finish_round(self, batch: Sequence[tuple[Flushable, int]], failure: StorageError | None) -> None:
+        self._is_running = False
+        self.rounds += 1
+        if failure is not None:
+            self.failure = failure
+            self._idle.set()
+            self._on_failure(failure)
+            return
+        for partition, end_offset in batch:
+            partition.flushed(end_offset)
+        if self._dirty:
+            self._start_round()
+        else:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""
+        if self.failure is None:
+            await self._idle.wait()
+
+
+def _flush_all(partitions: Sequence[Flushable]) -> StorageError | None:
+    """Runs in a thread."""
+    try:
+        for partition in partitions:
+            partition.flush_log()
+    except StorageError as error:
+        return error
+    return None

@@ -1,0 +1,96 @@
+"""The broker for code in the same process: `api.node.LocalNode` on partitions, groups and metadata. All on the broker's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+from mainstem.api.files import WouldBlock
+from mainstem.api.node import Slice
+from mainstem.model.errors import ErrorCode, RequestError
+from mainstem.model.ids import TopicPartition
+from mainstem.runtime import partition_lookup
+from mainstem.runtime.groups import Groups
+from mainstem.runtime.metadata import Metadata
+from mainstem.runtime.partition import Partition, ReadOutcome
+from mainstem.runtime.partitions import Partitions
+from mainstem.runtime.purgatory import DelayedFetch
+
+
+class RuntimeNode:
+    """See `api.node.LocalNode`."""
+
+    def __init__(self, metadata: Metadata, partitions: Partitions, groups: Groups, executor: Executor) -> None:
+        self._metadata = metadata
+        self._partitions = partitions
+        self._groups = groups
+        self._executor = executor
+
+    def _partition(self, wanted: TopicPartition) -> Partition:
+        found = self._partitions.get(wanted.topic, wanted.partition)
+        if found is None:
+            raise RequestError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, str(wanted))
+        return found
+
+    async def create_topic(self, name: str, partitions: int, configs: Mapping[str, str]) -> None:
+        result = await self._metadata.create_topic(name, partitions, 1, dict(configs))
+        if result.error is not ErrorCode.NONE:
+            raise RequestError(result.error, f"create topic {name}: {result.message}")
+
+    def partition_count(self, topic: str) -> int | None:
+        image = self._metadata.image.topics.get(topic)
+        return None if image is None else len(image.partitions)
+
+    async def append(self, partition: TopicPartition, batch: bytes) -> int:
+        hosted = self._partition(partition)
+        outcome = hosted.append_batch(batch)
+        if outcome.error is not ErrorCode.NONE:
+            raise RequestError(outcome.error, f"append to {partition}: {outcome.message}")
+        committed: asyncio.Future[ErrorCode] = asyncio.get_running_loop().create_future()
+        hosted.when_committed(outcome.last_offset, lambda e: None if committed.done() else committed.set_result(e))
+        error = await committed
+        if error is not ErrorCode.NONE:
+            raise RequestError(error, f"append to {partition}")
+        return outcome.base_offset
+
+    async def read(self, partition: TopicPartition, offset: int, *, max_bytes: int, max_wait_ms: int) -> Slice:
+        hosted = self._partition(partition)
+        outcome = await self._read(hosted, offset, max_bytes)
+        if not outcome.data and outcome.error is ErrorCode.NONE and max_wait_ms > 0:
+            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting = DelayedFetch([hosted], 1, max_wait_ms, lambda: arrived.set_result(None))
+            try:
+                await arrived
+            finally:
+                waiting.cancel()
+            outcome = await self._read(hosted, offset, max_bytes)
+        if outcome.error is not ErrorCode.NONE:
+            raise RequestError(outcome.error, f"read {partition} at offset {offset}")
+        return Slice(bytes(outcome.data), outcome.high_watermark)
+
+    async def _read(self, partition: Partition, offset: int, max_bytes: int) -> ReadOutcome:
+        try:
+            return partition.read(offset, max_bytes, read_committed=True, may_block=False)
+        except WouldBlock:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._executor, lambda: partition.read(offset, max_bytes, read_committed=True, may_block=True)
+            )
+
+    def log_start_offset(self, partition: TopicPartition) -> int:
+        return self._partition(partition).log_start_offset
+
+    def high_watermark(self, partition: TopicPartition) -> int:
+        return self._partition(partition).high_watermark
+
+    def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
+        found = partition_lookup.offset_for_time(self._partition(partition), timestamp)
+        return None if found is None else found.offset
+
+    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+        await self._groups.commit_offsets(group_id, offsets)
+
+    async def committed_offsets(
+        self, group_id: str, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        return await self._groups.committed_offsets(group_id, partitions)

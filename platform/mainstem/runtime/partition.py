@@ -1,0 +1,389 @@
+"""The single owner of one partition: plan (core) -> store (plugin) -> apply. A plain object on the loop, called directly.
+
+Offsets: log start <= high watermark <= log end. With flush policy `commit` the high watermark follows the last completed
+flush; with `interval` and `none` it follows the log end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from typing import NamedTuple, Protocol
+
+from mainstem.api.context import Clock
+from mainstem.api.files import Buffer
+from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
+from mainstem.core.log import retention
+from mainstem.core.log.append import plan_append
+from mainstem.core.log.epochs import LeaderEpochs
+from mainstem.core.log.producer_state import ProducerStates
+from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
+from mainstem.model.configs.topic import TopicConfig
+from mainstem.model.errors import ErrorCode, StorageError
+from mainstem.model.ids import TopicId, TopicPartition
+from mainstem.runtime.flusher import Flusher
+
+SNAPSHOTS_KEPT = 2
+REPLAY_CHUNK_BYTES = 1 << 20
+
+
+class FetchWaiter(Protocol):
+    """A request that waits for bytes (`runtime.purgatory`)."""
+
+    def wake(self, *, at_once: bool = False) -> None: ...
+
+
+class AppendOutcome(NamedTuple):
+    """`log_append_time_ms` is -1 where clients stamp their records. A duplicate has the offsets of the first time."""
+
+    error: ErrorCode
+    base_offset: int = -1
+    last_offset: int = -1
+    log_append_time_ms: int = -1
+    message: str | None = None
+
+
+class ReadOutcome(NamedTuple):
+    error: ErrorCode
+    data: Buffer
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+
+
+class Partition:
+    """Lives from the moment the broker hosts the partition until the topic is deleted or the broker stops.
+
+    Its log is opened on first use, so that thousands of cold partitions cost neither files nor time at start.
+    """
+
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        topic_id: TopicId,
+        leader_epoch: int,
+        config: TopicConfig,
+        store: LogStore,
+        flusher: Flusher,
+        clock: Clock,
+        executor: Executor,
+        *,
+        is_durable: bool,
+        log_start_offset: int = 0,
+    ) -> None:
+        self.topic_partition = topic_partition
+        self.topic_id = topic_id
+        self.leader_epoch = leader_epoch
+        self.config = config
+        self.store = store
+        self._flusher = flusher
+        self._clock = clock
+        self._executor = executor
+        self._is_durable = is_durable
+        self._log: PartitionLog | None = None
+        self._producers = ProducerStates()
+        self._epochs = LeaderEpochs()
+        self._commit_waiters: deque[tuple[int, Callable[[ErrorCode], None]]] = deque()
+        self._active_base = 0
+        self._active_first_timestamp = -1
+        self._log_start_offset = log_start_offset
+        self._high_watermark = 0
+        self._log_end_offset = 0
+        self.flushed_offset = 0
+        self.fetch_waiters: set[FetchWaiter] = set()
+        self.appended_bytes = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.messages_in = 0
+        self.is_closed = False
+
+    # --------------------------------------------------------------------------------------------------------- opening
+
+    @property
+    def log(self) -> PartitionLog:
+        """Raises: StorageError."""
+        return self._log if self._log is not None else self._open()
+
+    @property
+    def is_open(self) -> bool:
+        return self._log is not None
+
+    def _open(self) -> PartitionLog:
+        log = self.store.open_log(
+            self.topic_partition, self.topic_id, index_interval_bytes=self.config.index_interval_bytes
+        )
+        self._load_epochs(log)
+        snapshot = self._load_producers(log)
+        if snapshot < log.end_offset and snapshot > 0:
+            log.recover(snapshot, self._recovery_walk(snapshot).accept)
+        self._adopt(log)
+        return log
+
+    def _recovery_walk(self, producers_from: int) -> RecoveryWalk:
+        return RecoveryWalk(
+            self._producers,
+            producers_from,
+            self._epochs,
+            self._clock.now_ms(),
+            gaps_allowed=self.config.is_compacted,
+        )
+
+    def recover(self, recovery_point: int) -> int:
+        """After an unclean stop: keep what is good from the segment of `recovery_point` on, and make it durable.
+
+        Blocking; runs in a thread before the partition is served. Returns the number of batches read.
+        Raises: StorageError.
+        """
+        log = self.store.open_log(
+            self.topic_partition, self.topic_id, index_interval_bytes=self.config.index_interval_bytes
+        )
+        self._load_epochs(log)
+        snapshot = self._load_producers(log)
+        self._epochs.truncate_from_end(log.end_offset)
+        walk = self._recovery_walk(snapshot)
+        log.recover(min(recovery_point, snapshot) if snapshot else 0, walk.accept)
+        self._epochs.truncate_from_end(log.end_offset)
+        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
+            if offset > log.end_offset:
+                log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
+        log.flush()
+        self._adopt(log)
+        return walk.batches_read
+
+    def _adopt(self, log: PartitionLog) -> None:
+        self._log = log
+        segments = log.segments()
+        self._log_start_offset = max(self._log_start_offset, segments[0].base_offset)
+        if self._log_start_offset > log.end_offset:
+            log.reset(self._log_start_offset)
+            segments = log.segments()
+        self._active_base = segments[-1].base_offset
+        self._active_first_timestamp = segments[-1].first_timestamp
+        self._log_end_offset = self._high_watermark = self.flushed_offset = log.end_offset
+
+    def _load_epochs(self, log: PartitionLog) -> None:
+        if log.sidecars(SidecarKind.LEADER_EPOCHS):
+            try:
+                self._epochs = LeaderEpochs.decode(log.get_sidecar(SidecarKind.LEADER_EPOCHS, 0))
+            except (ValueError, IndexError):
+                self._epochs = LeaderEpochs()
+
+    def _load_producers(self, log: PartitionLog) -> int:
+        """The newest whole snapshot that the log still reaches; returns its offset, 0 if there is none."""
+        self._producers = ProducerStates()
+        for offset in reversed(log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)):
+            states = (
+                ProducerStates.decode_snapshot(log.get_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset))
+                if offset <= log.end_offset
+                else None
+            )
+            if states is not None:
+                self._producers = states
+                return offset
+            log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
+        return 0
+
+    # --------------------------------------------------------------------------------------------------------- offsets
+
+    @property
+    def log_start_offset(self) -> int:
+        self.log  # noqa: B018 - opens the log on first use
+        return self._log_start_offset
+
+    @property
+    def high_watermark(self) -> int:
+        self.log  # noqa: B018
+        return self._high_watermark
+
+    @property
+    def log_end_offset(self) -> int:
+        self.log  # noqa: B018
+        return self._log_end_offset
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Without transactions every committed record is stable."""
+        return self.high_watermark
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
+        return self._epochs.end_offset_for(epoch, self.log_end_offset)
+
+    # -------------------------------------------------------------------------------------------------------- appending
+
+    def append_batch(self, batch: bytes) -> AppendOutcome:
+        """For coordinators and in-process producers: `batch` is copied, offsets are put into the copy."""
+        return self.append(memoryview(bytearray(batch)), from_client=False)
+
+    def append(self, data: memoryview, *, from_client: bool = True) -> AppendOutcome:
+        """Append one record batch. `data` is patched in place and not kept.
+
+        Raises nothing for bad input: the outcome carries the code and a sentence.
+        """
+        if self.is_closed:
+            return AppendOutcome(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if self._flusher.failure is not None:
+            return AppendOutcome(ErrorCode.KAFKA_STORAGE_ERROR, message=str(self._flusher.failure))
+        log = self._log if self._log is not None else self._open()
+        now_ms = self._clock.now_ms()
+        config = self.config
+        plan = plan_append(data, self._log_end_offset, self._producers, config, now_ms, from_client=from_client)
+        header = plan.header
+        if header is None:
+            return AppendOutcome(plan.error, message=plan.message)
+        if plan.is_duplicate:
+            return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset)
+        timestamp, log_append_time = header.max_timestamp, -1
+        if config.message_timestamp_type == "LogAppendTime":
+            timestamp = log_append_time = now_ms
+            patch_log_append_time(data, 0, header, now_ms)
+        patch_offset(data, 0, plan.base_offset, self.leader_epoch)
+        size = len(data)
+        first_timestamp = self._active_first_timestamp
+        if retention.should_roll(
+            log.active_size(), self._active_base, first_timestamp, size, plan.last_offset, timestamp, config
+        ):
+            self._roll(log)
+        log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        if self._active_first_timestamp < 0:
+            self._active_first_timestamp = timestamp
+        self._log_end_offset = end = plan.last_offset + 1
+        if header.producer_id >= 0:
+            self._producers.apply(header, plan.base_offset, now_ms)
+        if self._epochs.latest != self.leader_epoch:
+            self._epochs.assign(self.leader_epoch, plan.base_offset)
+            log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self._epochs.encode())
+        self.appended_bytes += size
+        self.bytes_in += size
+        self.messages_in += header.records_count
+        if self._is_durable and config.flush_policy == "commit":
+            self._flusher.mark_dirty(self)
+        else:
+            self._advance(end)
+        return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset, log_append_time)
+
+    def _roll(self, log: PartitionLog) -> None:
+        if self.config.is_compacted:
+            # Recovery cannot tell a gap that a crash left from one that compaction left, so a crash must leave none.
+            log.flush()
+        log.roll(self._log_end_offset)
+        self._active_base = self._log_end_offset
+        self._active_first_timestamp = -1
+        self._write_snapshot(log)
+
+    def _write_snapshot(self, log: PartitionLog) -> None:
+        if not self._producers.entries:
+            return
+        log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self._producers.encode_snapshot())
+        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-SNAPSHOTS_KEPT]:
+            log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
+
+    # --------------------------------------------------------------------------------------------------------- committing
+
+    def when_committed(self, offset: int, callback: Callable[[ErrorCode], None]) -> None:
+        """Call back, perhaps at once, when the high watermark has passed `offset`, or with the reason why it never will."""
+        if offset < self._high_watermark:
+            callback(ErrorCode.NONE)
+        elif self.is_closed:
+            callback(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        else:
+            self._commit_waiters.append((offset, callback))
+
+    def flush_log(self) -> None:
+        """Runs in the flusher's thread. Raises: StorageError."""
+        if self._log is not None and not self.is_closed:
+            self._log.flush()
+
+    def flushed(self, end_offset: int) -> None:
+        """Everything below `end_offset` is durable."""
+        if self.is_closed:
+            return
+        self.flushed_offset = max(self.flushed_offset, end_offset)
+        self._advance(self.flushed_offset)
+
+    def _advance(self, high_watermark: int) -> None:
+        if high_watermark <= self._high_watermark:
+            return
+        self._high_watermark = high_watermark
+        waiters = self._commit_waiters
+        while waiters and waiters[0][0] < high_watermark:
+            waiters.popleft()[1](ErrorCode.NONE)
+        if self.fetch_waiters:
+            for waiter in tuple(self.fetch_waiters):
+                waiter.wake()
+
+    def fail_waiters(self, error: ErrorCode) -> None:
+        while self._commit_waiters:
+            self._commit_waiters.popleft()[1](error)
+        for waiter in tuple(self.fetch_waiters):
+            waiter.wake(at_once=True)
+
+    # ------------------------------------------------------------------------------------------------------------ reading
+
+    def read(self, offset: int, max_bytes: int, *, read_committed: bool, may_block: bool) -> ReadOutcome:
+        """Committed batches from the one that contains `offset`. Raises: WouldBlock (only without `may_block`)."""
+        log = self.log
+        high_watermark, start = self._high_watermark, self._log_start_offset
+        if offset < start or offset > self._log_end_offset:
+            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, high_watermark, start)
+        data = log.read(offset, high_watermark, max_bytes, may_block=may_block) if offset < high_watermark else b""
+        self.bytes_out += len(data)
+        return ReadOutcome(ErrorCode.NONE, data, high_watermark, high_watermark, start)
+
+    async def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
+        """Raw batches up to the log end of this moment, for rebuilding a coordinator's state."""
+        log, end = self.log, self._log_end_offset
+        offset = max(from_offset, self._log_start_offset)
+        loop = asyncio.get_running_loop()
+        while offset < end:
+            data, offset = await loop.run_in_executor(self._executor, _read_whole, log, offset, end)
+            if not data:
+                return
+            yield data
+
+    # -------------------------------------------------------------------------------------------------------- housekeeping
+
+    def delete_old_segments(self, now_ms: int) -> int:
+        """Apply retention; returns the number of segments that went."""
+        log = self._log
+        if log is None:
+            return 0
+        new_start = retention.delete_before(log.segments(), self._high_watermark, self.config, now_ms)
+        if new_start is None:
+            return 0
+        self._log_start_offset = max(self._log_start_offset, new_start)
+        self._epochs.truncate_from_start(self._log_start_offset)
+        return len(log.delete_before(new_start))
+
+    def expire_producers(self, older_than_ms: int) -> None:
+        self._producers.expire(older_than_ms)
+
+    def close(self) -> None:
+        """Blocking. The log must be flushed by then if it is to be found clean."""
+        if self._log is not None and not self.is_closed:
+            self._write_snapshot(self._log)
+            self._log.close()
+        self.is_closed = True
+
+    def drop(self) -> None:
+        """The topic was deleted: waiters are told, files go."""
+        if self._log is not None:
+            self._log.close()
+        self.is_closed = True
+        self.fail_waiters(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        self.store.delete_log(self.topic_partition)
+
+    def storage_failed(self, error: StorageError) -> None:
+        self.fail_waiters(ErrorCode.KAFKA_STORAGE_ERROR)
+
+
+def _read_whole(log: PartitionLog, offset: int, end: int) -> tuple[bytes, int]:
+    """Whole batches only, and the offset after them. Runs in a thread."""
+    data = log.read(offset, end, REPLAY_CHUNK_BYTES)
+    stop = 0
+    for position, header in iterate(data):
+        stop, offset = position + header.size, header.next_offset
+    return bytes(memoryview(data)[:stop]), offset
