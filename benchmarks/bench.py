@@ -22,7 +22,7 @@ import report
 from cells import Cell, Job, Measurement, select_cells
 from rich.console import Console
 from rich.progress import Progress
-from subjects import SUBJECTS, Topics, new_broker, resident_megabytes
+from subjects import SUBJECTS, BrokerNode, Topics, new_broker, resident_megabytes
 
 HERE = Path(__file__).resolve().parent
 LOAD = HERE / "load.py"
