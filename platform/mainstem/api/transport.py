@@ -67,7 +67,7 @@ class TransportConsumer(Protocol):
         """Returns when they are stored. Raises: TransportError."""
 
     async def close(self) -> None:
-        """Leave the group without committing anything; the listener hears of it (`revoked`)."""
+        """Leave the group without committing anything and without calling the listener."""
 
 
 class TransportProducer(Protocol):
