@@ -207,7 +207,14 @@ class PluginManager:
     def _absence(self, kind: Kind, name: str) -> str:
         culprit = self._broken.get(f"{kind.prefix}-{name}")
         if culprit is None:
-            culprit = next((broken for plugin, broken in sorted(self._broken.items()) if name in plugin), None)
+            culprit = next(
+                (
+                    broken
+                    for plugin, broken in sorted(self._broken.items())
+                    if plugin == name or plugin.endswith(f"-{name}")
+                ),
+                None,
+            )
         if culprit is not None:
             return f"its plugin {culprit.plugin} of {culprit.distribution} cannot be used: {culprit.reason}"
         reason = f"nobody registered it; {nearest(name, self.names(kind.spec))}"

@@ -151,6 +151,6 @@ def _groups(starts: Sequence[int], keys: Sequence[Any]) -> dict[tuple[int, Any],
                 places.append(place)
     except TypeError as error:
         raise StageFailure(
-            f"the key {keys[place]!r:.60} cannot be compared ({error}); use text, numbers or tuples", place
+            f"the key {keys[place]!r:.60} cannot be used ({error}); take text, numbers or tuples of them", place
         ) from None
     return groups
