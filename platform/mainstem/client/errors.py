@@ -20,7 +20,11 @@ _UNREACHABLE = frozenset(
 
 
 class UnreachableError(MainstemError):
-    """No broker answered at the bootstrap addresses."""
+    """No broker answered at the bootstrap addresses. `advice` is for people at a command line."""
+
+    advice = (
+        "Is a broker running? `mainstem broker` starts one on localhost:9092; --bootstrap-server says where yours is."
+    )
 
     def __init__(self, bootstrap_servers: str, reason: str) -> None:
         super().__init__(f"no broker answers at {bootstrap_servers}: {reason}")
