@@ -38,7 +38,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     def refused(self, error: ErrorCode) -> Any:
         """The result that says `error` and nothing else."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} does not say how it is refused")
 
 
 class JoinGroup(Command, frozen=True, kw_only=True):
