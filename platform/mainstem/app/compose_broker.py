@@ -15,6 +15,8 @@ from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig
 from mainstem.api.storage import LogStore, StorageBackend
+from mainstem.app import broker_metrics
+from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
 from mainstem.broker.routes import ROUTES
@@ -45,12 +47,14 @@ class BrokerNode:
         local_node: RuntimeNode,
         endpoints: tuple[Endpoint, ...],
         sensors: Sensors,
+        metrics_port: int | None,
         stack: AsyncExitStack,
     ) -> None:
         self.services = services
         self.local_node = local_node
         self.endpoints = endpoints
         self.sensors = sensors
+        self.metrics_port = metrics_port
         self._stack = stack
 
     @property
@@ -130,9 +134,16 @@ async def start_broker(
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
         housekeeping.start()
+        broker_metrics.register(sensors, services)
+        metrics_port = None
+        if config.metrics_port is not None:
+            endpoint = MetricsEndpoint(sensors, plugins)
+            await endpoint.start(config.metrics_host, config.metrics_port)
+            stack.push_async_callback(endpoint.close)
+            metrics_port = endpoint.port
         node = RuntimeNode(metadata, partitions, groups, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
-        return BrokerNode(services, node, endpoints, sensors, stack.pop_all())
+        return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
 
 
 def _open_coordinator(
