@@ -6,6 +6,7 @@ Source: Kafka's `GroupMetadataManager.classicGroupJoin*`, 4.1.
 
 from __future__ import annotations
 
+from mainstem.core.group.classic_member import Member
 from mainstem.core.group.classic_rebalance import (
     answer_join,
     answer_sync,
@@ -15,7 +16,7 @@ from mainstem.core.group.classic_rebalance import (
     rebalance_or_complete,
     renew_session,
 )
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import JoinGroup, SessionExpired
 from mainstem.core.group.results import JoinResult, SyncResult
 from mainstem.core.group.turn import Turn, session_timer

@@ -7,7 +7,8 @@ them), 4.1.
 
 from __future__ import annotations
 
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_member import Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import (
     InitialDelayOver,
     JoinPhaseExpired,

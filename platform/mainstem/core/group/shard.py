@@ -108,10 +108,6 @@ class GroupShard:
             return
         if group is None:
             group = ClassicGroup(command.group_id, turn.now_ms)
-            if not group.supports(command.protocol_type, (p.name for p in command.protocols)):
-                # Kafka would remember an empty group of that name; there is nothing worth remembering.
-                turn.reply(command.token, JoinResult(error=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
-                return
             self.groups[command.group_id] = group
             turn.write(group.stored({}))
         classic_join.join(turn, group, command)

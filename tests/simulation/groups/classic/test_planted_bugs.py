@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mainstem.core.group import classic_rebalance, classic_sync, offsets
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_member import Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import CommitOffsets, SyncGroup
 from mainstem.core.group.results import SyncResult
 from mainstem.core.group.turn import Turn
