@@ -419,7 +419,7 @@ class TestAdministration:
         (group,) = listed.groups
         assert (listed.error_code, group.group_id, group.protocol_type) == (0, "g", "consumer")
         assert group.group_state == ("Stable" if version >= 4 else "")
-        assert group.group_type == ("Classic" if version >= 5 else "")
+        assert group.group_type == ("classic" if version >= 5 else "")
 
     @pytest.mark.parametrize(
         ("states", "types", "count"),

@@ -6,6 +6,7 @@ Source: Kafka's `GroupMetadataManager.classicGroupJoin*`, 4.1.
 
 from __future__ import annotations
 
+from mainstem.core.group.classic_member import Member
 from mainstem.core.group.classic_rebalance import (
     answer_join,
     answer_sync,
@@ -15,7 +16,7 @@ from mainstem.core.group.classic_rebalance import (
     rebalance_or_complete,
     renew_session,
 )
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import JoinGroup, SessionExpired
 from mainstem.core.group.results import JoinResult, SyncResult
 from mainstem.core.group.turn import Turn, session_timer
@@ -173,10 +174,7 @@ def _replace_static(turn: Turn, group: ClassicGroup, command: JoinGroup, old: Me
     answer_sync(turn, old, SyncResult(error=fenced))
     turn.cancel(session_timer(group.group_id, old.member_id))
     old_leader = group.leader_id
-    was_pending_sync = old.member_id in group.pending_syncs
     member = group.replace_static(old, command.new_member_id)
-    if was_pending_sync:
-        group.pending_syncs.add(member.member_id)
     group.update(member, command.protocols, command.rebalance_timeout_ms, command.session_timeout_ms)
     renew_session(turn, group, member)
     if group.state is GroupState.STABLE and group.select_protocol() == group.protocol_name:

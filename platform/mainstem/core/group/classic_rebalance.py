@@ -7,7 +7,8 @@ them), 4.1.
 
 from __future__ import annotations
 
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_member import Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import (
     InitialDelayOver,
     JoinPhaseExpired,
@@ -98,7 +99,7 @@ def _complete_empty(turn: Turn, group: ClassicGroup) -> None:
         GroupStored(
             group_id=group.group_id,
             protocol_type=group.protocol_type or "",
-            generation=group.next_generation,
+            generation=group.generation + 1,
             protocol=None,
             leader=None,
             state_since_ms=turn.now_ms,
@@ -120,7 +121,7 @@ def _elect_joined_leader(group: ClassicGroup) -> bool:
 
 
 def _begin_generation(turn: Turn, group: ClassicGroup) -> None:
-    group.generation = group.generation_given = group.next_generation
+    group.generation += 1
     group.protocol_name = group.select_protocol()
     group.was_joined_during_delay = False
     group.enter(GroupState.COMPLETING_REBALANCE, turn.now_ms)
