@@ -1,6 +1,7 @@
 """A broker in a process of its own, on free loopback ports and in a folder that goes away with it."""
 
 import abc
+import random
 import shutil
 import signal
 import socket
@@ -28,9 +29,7 @@ class BrokerNode(abc.ABC):
 
     name: str
 
-    def __init__(
-        self, *, overrides: Mapping[str, str] | None = None, parent_folder: Path | None = None
-    ) -> None:
+    def __init__(self, *, overrides: Mapping[str, str] | None = None, parent_folder: Path | None = None) -> None:
         self.overrides = dict(overrides or {})
         self.bootstrap = ""
         self.seconds_to_answer = 0.0
@@ -123,12 +122,19 @@ class BrokerNode(abc.ABC):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listened on a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports of the loopback address that nobody listened on a moment ago.
+
+    They lie below those the system gives to outgoing connections: there, a connection made to ask whether the
+    broker listens already could be given the very port it asks for as its own, and talk to itself.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(10_240, 32_768), 1_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise PeerUnavailableError(f"no {count} free ports among a thousand tried")
