@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
-from mainstem.api.context import PluginContext
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport
-from mainstem.runtime.clock import SystemClock
-from mainstem.telemetry.logs import get_logger
-from mainstem.telemetry.sensors import Sensors
+from mainstem.testing.conformance.context import plugin_context
 from mainstem.testing.conformance.transports import check_transport
 from mainstem_plugins.transport_kafka import KafkaConfig, mainstem_register_transports
 
@@ -21,8 +17,7 @@ IMPATIENT = {"heartbeat.interval.ms": "50", "fetch.wait.max.ms": "50"}
 
 
 async def test_contract(bootstrap: str) -> None:
-    with ThreadPoolExecutor(4) as executor:
-        context = PluginContext(clock=SystemClock(), log=get_logger("test"), executor=executor, sensor=Sensors())
+    with plugin_context() as context:
 
         async def open_transport() -> Transport:
             config = configure(KafkaConfig, {"properties": IMPATIENT}, owner="transport kafka")
