@@ -16,6 +16,7 @@ from mainstem.api.batch import Batch
 from mainstem.api.transport import FetchedBatch, RebalanceListener, TransportError
 from mainstem.model.columns import Columns
 from mainstem.model.ids import TopicPartition
+from mainstem.model.topic import topic_name_problem
 
 Step = Callable[[str], None]
 
@@ -90,6 +91,9 @@ class SimulatedTransport:
 
     async def create_topic(self, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
         self._step("transport.create_topic")
+        problem = topic_name_problem(topic)
+        if problem is not None:
+            raise TransportError(problem)
         self.topics.create(topic, partitions)
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
