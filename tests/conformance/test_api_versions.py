@@ -36,9 +36,7 @@ def api_names(kafka_node) -> dict[int, str]:
 def is_skipped() -> Callable[[str], bool]:
     """Whether SKIPPED.md has an entry, a line of a list or a table, that names something."""
     entries = [line for line in SKIPPED.read_text().splitlines() if re.match(r"\s*[-*|]", line)]
-    return lambda name: any(
-        re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)", entry) for entry in entries
-    )
+    return lambda name: any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)", entry) for entry in entries)
 
 
 def test_both_brokers_answer_without_an_error(ours, theirs):

@@ -75,13 +75,9 @@ def test_a_consumer_of_a_group_goes_on_where_the_last_one_stopped(tools, new_top
 
 def test_a_consumer_finds_a_partition_and_an_offset(tools, new_topic):
     topic = new_topic(2)
-    tools.run(
-        "kafka-console-producer", "--topic", topic, stdin="".join(f"{n}\n" for n in range(50))
-    ).succeeded()
+    tools.run("kafka-console-producer", "--topic", topic, stdin="".join(f"{n}\n" for n in range(50))).succeeded()
     offsets = tools.run("kafka-get-offsets", "--topic", topic).succeeded().lines()
-    partition, end = next(
-        (line.split(":")[1], int(line.split(":")[2])) for line in offsets if line[-2:] != ":0"
-    )
+    partition, end = next((line.split(":")[1], int(line.split(":")[2])) for line in offsets if line[-2:] != ":0")
 
     finished = tools.run(
         *["kafka-console-consumer", "--topic", topic, "--partition", partition, "--offset", str(end - 1)],

@@ -13,9 +13,7 @@ TIMEOUT_S = 60
 
 
 @pytest.fixture
-def empty_group(
-    bootstrap: str, new_topic: Callable[..., str], fresh_name: Callable[[], str]
-) -> tuple[str, str]:
+def empty_group(bootstrap: str, new_topic: Callable[..., str], fresh_name: Callable[[], str]) -> tuple[str, str]:
     """A topic with ten records in each of two partitions, and a group that committed 4 and 10 and left."""
     topic, group = new_topic(2), fresh_name()
     producer = Producer({"bootstrap.servers": bootstrap})
@@ -53,8 +51,7 @@ def positions(tools, group: str) -> dict[str, tuple[str, str, str]]:
     """What `--describe` prints: by partition, the committed offset, the end and the lag."""
     finished = tools.run("kafka-consumer-groups", "--describe", "--group", group).succeeded()
     return {
-        row["PARTITION"]: (row["CURRENT-OFFSET"], row["LOG-END-OFFSET"], row["LAG"])
-        for row in table(finished.lines())
+        row["PARTITION"]: (row["CURRENT-OFFSET"], row["LOG-END-OFFSET"], row["LAG"]) for row in table(finished.lines())
     }
 
 
@@ -79,23 +76,17 @@ def test_a_group_with_a_member_shows_who_owns_what(tools, empty_group, member):
     topic, group = empty_group
 
     rows = table(tools.run("kafka-consumer-groups", "--describe", "--group", group).succeeded().lines())
-    (state,) = table(
-        tools.run("kafka-consumer-groups", "--describe", "--group", group, "--state").succeeded().lines()
-    )
+    (state,) = table(tools.run("kafka-consumer-groups", "--describe", "--group", group, "--state").succeeded().lines())
     (listed,) = [
         row
         for row in table(
-            tools.run("kafka-consumer-groups", "--describe", "--group", group, "--members")
-            .succeeded()
-            .lines()
+            tools.run("kafka-consumer-groups", "--describe", "--group", group, "--members").succeeded().lines()
         )
         if row["GROUP"] == group
     ]
 
     assert sorted(row["PARTITION"] for row in rows) == ["0", "1"]
-    assert {(row["TOPIC"], row["CLIENT-ID"], row["HOST"]) for row in rows} == {
-        (topic, "the-member", "/127.0.0.1")
-    }
+    assert {(row["TOPIC"], row["CLIENT-ID"], row["HOST"]) for row in rows} == {(topic, "the-member", "/127.0.0.1")}
     assert (state["STATE"], state["ASSIGNMENT-STRATEGY"], state["#MEMBERS"]) == ("Stable", "range", "1")
     assert (listed["CLIENT-ID"], listed["#PARTITIONS"]) == ("the-member", "2")
     assert {row["CONSUMER-ID"] for row in rows} == {listed["CONSUMER-ID"]}

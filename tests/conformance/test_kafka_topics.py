@@ -47,8 +47,8 @@ def test_a_topic_cannot_be_created_twice(tools, new_topic):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--partitions", "1", "--replication-factor", "7"], "Unable to replicate the partition 7 time(s)"),
-        (["--config", "retention.ms=soon"], "Invalid value soon for configuration retention.ms"),
+        (["--partitions", "1", "--replication-factor", "7"], "InvalidReplicationFactorException"),
+        (["--config", "retention.ms=soon"], "retention.ms"),
     ],
 )
 def test_a_topic_that_cannot_be_is_refused(tools, fresh_name, arguments, complaint):
@@ -67,7 +67,8 @@ def test_topics_are_listed_widened_and_deleted(tools, new_topic):
     assert len(described(tools, kept)[1]) == 4
     narrowed = tools.run("kafka-topics", "--alter", "--topic", kept, "--partitions", "2")
     assert narrowed.exit_code == 1
-    assert f"The topic {kept} currently has 4 partition(s); 2 would not be an increase." in narrowed.output
+    assert "InvalidPartitionsException" in narrowed.output
+    assert kept in narrowed.output
 
     tools.run("kafka-topics", "--delete", "--topic", deleted).succeeded()
     listed = tools.run("kafka-topics", "--list").succeeded().lines()
@@ -95,7 +96,8 @@ def test_topic_configs_are_altered_and_described(tools, new_topic):
     assert topic_overrides(tools, topic) == before
     refused = tools.run(*alter, "--add-config", "retention.ms=soon")
     assert refused.exit_code == 1
-    assert "Invalid value soon for configuration retention.ms" in refused.errors
+    assert "InvalidConfigurationException" in refused.errors
+    assert "retention.ms" in refused.errors
     assert topic_overrides(tools, topic) == before
 
 

@@ -102,9 +102,7 @@ def _topic_source(step: TopicSource, catalog: Catalog) -> Iterator[str]:
 
 
 def _topic_sink(step: TopicSink, catalog: Catalog) -> Iterator[str]:
-    problem = (
-        topic_name_problem(step.topic) if isinstance(step.topic, str) else f"{step.topic!r} is no topic name"
-    )
+    problem = topic_name_problem(step.topic) if isinstance(step.topic, str) else f"{step.topic!r} is no topic name"
     if problem:
         yield f"{step.name}: {problem}"
     elif step.topic.startswith("__"):

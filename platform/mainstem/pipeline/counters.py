@@ -128,9 +128,7 @@ def register(sensor: Sensor, pipelines: Sequence[PipelineCounters]) -> None:
     sensor.register(LAG, lambda: _lag(pipelines))
     sensor.register(WATERMARK, lambda: _watermarks(pipelines))
     sensor.register(OPEN_WINDOWS, lambda: _open_windows(pipelines))
-    sensor.register(
-        COMMITS, lambda: [Sample((one.pipeline, one.source_stage, ""), one.commits) for one in pipelines]
-    )
+    sensor.register(COMMITS, lambda: [Sample((one.pipeline, one.source_stage, ""), one.commits) for one in pipelines])
 
 
 def _per_split(
@@ -145,11 +143,7 @@ def _per_split(
 
 
 def _lag(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
-    return [
-        Sample((one.pipeline, one.source_stage, split), lag)
-        for one in pipelines
-        for split, lag in one.lag.items()
-    ]
+    return [Sample((one.pipeline, one.source_stage, split), lag) for one in pipelines for split, lag in one.lag.items()]
 
 
 def _watermarks(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
@@ -161,8 +155,4 @@ def _watermarks(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
 
 
 def _open_windows(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
-    return [
-        Sample((one.pipeline, one.window_stage, ""), one.open_windows)
-        for one in pipelines
-        if one.window_stage
-    ]
+    return [Sample((one.pipeline, one.window_stage, ""), one.open_windows) for one in pipelines if one.window_stage]

@@ -50,9 +50,7 @@ def _step(step: Step) -> str:
 
 
 def _codecs(key: Plugin | None, value: Plugin | None) -> str:
-    return "".join(
-        f", {side} {plugin.name}" for side, plugin in (("key", key), ("value", value)) if plugin is not None
-    )
+    return "".join(f", {side} {plugin.name}" for side, plugin in (("key", key), ("value", value)) if plugin is not None)
 
 
 def _event_time(timestamp: Selector | None) -> str:

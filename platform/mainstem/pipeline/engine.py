@@ -145,17 +145,13 @@ class Engine:
                 for read in await self._input.read(self._settings.max_wait_ms):
                     await self._process(read)
                 await self._between_reads()
-                await asyncio.sleep(
-                    0
-                )  # a source that never waits must not keep the broker beside it from working
+                await asyncio.sleep(0)  # a source that never waits must not keep the broker beside it from working
             await self._checkpoint()
         except PipelineError:
             raise
         except InputFailure as failure:
             raise self._error(self._source_stage, failure.place, failure.reason) from failure
-        except (
-            Exception
-        ) as error:  # a connector or transport may be a stranger's; the run ends with the stage
+        except Exception as error:  # a connector or transport may be a stranger's; the run ends with the stage
             raise self._error(self._source_stage, "", reason_of(error)) from error
         return Summary(
             pipeline=self.pipeline,
@@ -267,9 +263,7 @@ class Engine:
             await self._guard(stage.name, stage.output.flush())
         if self._window is not None:
             await self._guard(self._window.name, self._store_watermark(self._window))
-        positions = {
-            split: position for split, position in self._committable().items() if position is not None
-        }
+        positions = {split: position for split, position in self._committable().items() if position is not None}
         if positions != self._committed:
             await self._guard(self._source_stage, self._input.commit(positions))
             self._committed = positions

@@ -15,9 +15,7 @@ class PlanError(MainstemError):
     def __init__(self, pipeline: str, problems: Sequence[str]) -> None:
         lines = f"pipeline {pipeline}: {problems[0]}"
         if len(problems) > 1:
-            lines = f"pipeline {pipeline} has {len(problems)} mistakes:" + "".join(
-                f"\n  - {text}" for text in problems
-            )
+            lines = f"pipeline {pipeline} has {len(problems)} mistakes:" + "".join(f"\n  - {text}" for text in problems)
         super().__init__(lines)
         self.pipeline = pipeline
         self.problems = tuple(problems)

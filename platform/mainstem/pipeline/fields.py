@@ -53,9 +53,7 @@ def _absence(field: str, value: Any) -> str:
         return f"the value has no field {field!r}; {nearest(field, known)}"
     if isinstance(value, bytes | str | None):
         kind = type(value).__name__
-        return (
-            f"the value is {kind} and has no field {field!r}; decode it at the source, with value='json' say"
-        )
+        return f"the value is {kind} and has no field {field!r}; decode it at the source, with value='json' say"
     return f"a value of type {type(value).__name__} has no field {field!r}"
 
 
@@ -72,9 +70,7 @@ def _event_time(value: Any) -> int:
         return value
     moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime.datetime):
-        raise TypeError(
-            f"{value!r:.60} is no event time: give milliseconds since 1970, a datetime or ISO 8601 text"
-        )
+        raise TypeError(f"{value!r:.60} is no event time: give milliseconds since 1970, a datetime or ISO 8601 text")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return (moment - EPOCH) // MILLISECOND

@@ -79,9 +79,7 @@ class ConnectorInput:
     def _start_reads(self, max_wait_ms: int) -> None:
         while self._waiting and len(self._reads) < READS_AT_ONCE:
             name = self._waiting.pop(0)
-            read = self._source.read(
-                name, self._next[name], max_records=self._max_records, max_wait_ms=max_wait_ms
-            )
+            read = self._source.read(name, self._next[name], max_records=self._max_records, max_wait_ms=max_wait_ms)
             self._reads[name] = asyncio.ensure_future(read)
 
     def _finish_read(self, name: str, task: asyncio.Task[SourceBatch]) -> SourceBatch:

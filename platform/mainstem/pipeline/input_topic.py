@@ -58,25 +58,19 @@ class TopicInput:
 
     @property
     def is_finished(self) -> bool:
-        return (
-            self._once and self._assigned is not None and self._at_end >= {str(one) for one in self._assigned}
-        )
+        return self._once and self._assigned is not None and self._at_end >= {str(one) for one in self._assigned}
 
     @property
     def records_total(self) -> int | None:
         if not self._once:
             return None
-        return sum(
-            max(0, self._targets[self._partitions[split]] - first) for split, first in self._first.items()
-        )
+        return sum(max(0, self._targets[self._partitions[split]] - first) for split, first in self._first.items())
 
     async def open(self, listener: SplitListener) -> None:
         self._listener = listener
         for topic in self._topics:
             if await self._transport.partition_count(topic) is None:
-                raise InputFailure(
-                    "", f"topic {topic} does not exist; create it, or start what writes to it first"
-                )
+                raise InputFailure("", f"topic {topic} does not exist; create it, or start what writes to it first")
             for partition, (_, end) in (await self._transport.end_offsets(topic)).items():
                 self._partitions[str(partition)] = partition
                 self._targets[partition] = end
@@ -137,9 +131,7 @@ class TopicInput:
 
     def _decode(self, fetched: FetchedBatch) -> SourceBatch:
         split, batch = str(fetched.partition), fetched.batch
-        read = SourceBatch(
-            split=split, batch=batch, next_position=fetched.next_offset, offsets=fetched.offsets
-        )
+        read = SourceBatch(split=split, batch=batch, next_position=fetched.next_offset, offsets=fetched.offsets)
         batch.keys = _loads(self._key, batch.keys, "key", read)
         batch.values = _loads(self._value, batch.values, "value", read)
         if self._timestamp is not None:
@@ -160,9 +152,7 @@ class TopicInput:
     async def commit(self, positions: Mapping[str, Any]) -> None:
         assert self._consumer is not None
         if positions:
-            await self._consumer.commit(
-                {self._partitions[split]: offset for split, offset in positions.items()}
-            )
+            await self._consumer.commit({self._partitions[split]: offset for split, offset in positions.items()})
 
     async def close(self) -> None:
         if self._consumer is not None:

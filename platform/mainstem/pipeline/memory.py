@@ -29,9 +29,7 @@ def memory_source(splits: Mapping[str, Batch] | Batch, *, is_bounded: bool = Tru
 
 def memory_sink(into: Batch) -> ConnectorSpec:
     """A sink that appends to the columns of a batch."""
-    return ConnectorSpec(
-        name=NAME, sink_config=PluginConfig, open_sink=lambda config, context: MemorySink(into)
-    )
+    return ConnectorSpec(name=NAME, sink_config=PluginConfig, open_sink=lambda config, context: MemorySink(into))
 
 
 def null_sink() -> ConnectorSpec:

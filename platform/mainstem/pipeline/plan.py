@@ -98,12 +98,8 @@ class Pipeline(Generic[V]):
         step: Step
         if connector is not None:
             if topics:
-                self._refuse(
-                    f"source takes topics or connector=, not both: {', '.join(topics)} and {connector!r}"
-                )
-            step = steps.ConnectorSource(
-                name=step_name, connector=connector, options=options, timestamp=timestamp
-            )
+                self._refuse(f"source takes topics or connector=, not both: {', '.join(topics)} and {connector!r}")
+            step = steps.ConnectorSource(name=step_name, connector=connector, options=options, timestamp=timestamp)
         else:
             known = {"key": None, "value": None, "start": "earliest"}
             self._check_options("source", options, known)
@@ -150,9 +146,7 @@ class Pipeline(Generic[V]):
         self, function: Callable[[V], Any], /, *, field: str = "key", name: str | None = None
     ) -> Pipeline[V]: ...
 
-    def key_by(
-        self, *selectors: str | Callable[[V], Any], field: str = "key", name: str | None = None
-    ) -> Pipeline[V]:
+    def key_by(self, *selectors: str | Callable[[V], Any], field: str = "key", name: str | None = None) -> Pipeline[V]:
         """Give every record a new key: a field, several fields, or a function of the value.
 
         `field` is what results of a window call the key of a function. Within one process records are not
@@ -211,9 +205,7 @@ class Pipeline(Generic[V]):
     ) -> Pipeline[V]: ...
 
     @overload
-    def sink(
-        self, *, connector: str | ConnectorSpec, name: str | None = None, **options: Any
-    ) -> Pipeline[V]: ...
+    def sink(self, *, connector: str | ConnectorSpec, name: str | None = None, **options: Any) -> Pipeline[V]: ...
 
     def sink(
         self,
@@ -269,9 +261,7 @@ class Pipeline(Generic[V]):
 
         for key in options:
             if key not in known:
-                self._refuse(
-                    f"{step} of a topic has no setting {key!r}; {nearest(key, [*known, 'connector'])}"
-                )
+                self._refuse(f"{step} of a topic has no setting {key!r}; {nearest(key, [*known, 'connector'])}")
 
     def _plugin(self, setting: str, named: object) -> Plugin | None:
         if named is None or isinstance(named, Plugin):
@@ -289,9 +279,7 @@ class WindowedPipeline(Generic[V]):
 
     __slots__ = ("_before", "_grace_ms", "_idle_after_ms", "_name", "_window")
 
-    def __init__(
-        self, before: Pipeline[V], window: Tumbling, grace_ms: int, idle_after_ms: int, name: str
-    ) -> None:
+    def __init__(self, before: Pipeline[V], window: Tumbling, grace_ms: int, idle_after_ms: int, name: str) -> None:
         self._before = before
         self._window = window
         self._grace_ms = grace_ms
@@ -333,8 +321,6 @@ class WindowedPipeline(Generic[V]):
             if isinstance(aggregate, type) or not all(
                 hasattr(aggregate, method) for method in ("initial", "add", "result", "selector")
             ):
-                problems.append(
-                    f"aggregate {name!r} is {aggregate!r}, not an aggregate such as Mean('price')"
-                )
+                problems.append(f"aggregate {name!r} is {aggregate!r}, not an aggregate such as Mean('price')")
         if problems:
             raise PlanError(self.name, problems)

@@ -13,12 +13,14 @@ import msgspec
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import Clock
-from mainstem.api.transport import Transport, TransportProducer
+from mainstem.api.transport import Transport, TransportError, TransportProducer
 from mainstem.model.ids import TopicPartition
 
 TOPIC = "__mainstem_positions"
 CONFIGS = {"cleanup.policy": "compact"}
 READ_RECORDS = 10_000
+READ_WAIT_MS = 1_000
+READ_WAITS_MAX = 30
 
 
 class PositionKey(msgspec.Struct, frozen=True):
@@ -46,14 +48,19 @@ class Positions:
         """Read what earlier runs stored. Raises: TransportError."""
         await self._transport.create_topic(TOPIC, 1, CONFIGS)
         offset, end = (await self._transport.end_offsets(TOPIC))[self._partition]
+        waits = 0
         while offset < end:
             fetched = await self._transport.read(
-                self._partition, offset, max_records=READ_RECORDS, max_wait_ms=1000
+                self._partition, offset, max_records=READ_RECORDS, max_wait_ms=READ_WAIT_MS
             )
             for key, value in zip(fetched.batch.keys, fetched.batch.values, strict=True):
                 self._remember(key, value)
             if fetched.next_offset == offset:
-                break  # the rest was compacted away while it was read
+                if fetched.end_offset <= offset:
+                    break  # the rest was compacted away while it was read
+                waits += 1
+                if waits == READ_WAITS_MAX:
+                    raise TransportError(f"{self._partition} cannot be read from offset {offset} to its end at {end}")
             offset = fetched.next_offset
         self._producer = self._transport.producer()
 
@@ -73,9 +80,7 @@ class Positions:
     async def put(self, stage: str, positions: Mapping[str, Any]) -> None:
         """By split; what has not changed is not written again. Raises: TransportError."""
         changed = {
-            split: position
-            for split, position in positions.items()
-            if position != self._known.get((stage, split))
+            split: position for split, position in positions.items() if position != self._known.get((stage, split))
         }
         if not changed:
             return

@@ -97,6 +97,4 @@ def time_text(time_ms: int) -> str:
         moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
     except (ValueError, OverflowError, OSError):
         return f"{time_ms} ms"
-    return moment.isoformat(timespec="seconds" if time_ms % 1000 == 0 else "milliseconds").replace(
-        "+00:00", "Z"
-    )
+    return moment.isoformat(timespec="seconds" if time_ms % 1000 == 0 else "milliseconds").replace("+00:00", "Z")

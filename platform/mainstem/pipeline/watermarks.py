@@ -55,9 +55,7 @@ class Watermarks:
 
     def advance(self) -> int:
         """Take everything observed into account; returns the watermark."""
-        least = min(
-            (time for split, time in self._newest.items() if split not in self._idle), default=BEGINNING
-        )
+        least = min((time for split, time in self._newest.items() if split not in self._idle), default=BEGINNING)
         self.current = max(self.current, least)
         return self.current
 

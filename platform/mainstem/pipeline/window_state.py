@@ -105,9 +105,7 @@ class WindowState:
             self.closed_until_ms = until if self.closed_until_ms is None else max(self.closed_until_ms, until)
             keys = list(window.states)
             for first in range(0, len(keys), RESULTS_PER_BATCH):
-                yield Closed(
-                    start, self._results(start, keys[first : first + RESULTS_PER_BATCH], window.states)
-                )
+                yield Closed(start, self._results(start, keys[first : first + RESULTS_PER_BATCH], window.states))
 
     def _results(self, start: int, keys: list[Any], states: Mapping[Any, list[Any]]) -> Batch:
         end = start + self._step.window.size_ms
@@ -153,6 +151,6 @@ def _groups(starts: Sequence[int], keys: Sequence[Any]) -> dict[tuple[int, Any],
                 places.append(place)
     except TypeError as error:
         raise StageFailure(
-            f"the key {keys[place]!r:.60} cannot be compared ({error}); use text, numbers or tuples", place
+            f"the key {keys[place]!r:.60} cannot be used ({error}); take text, numbers or tuples of them", place
         ) from None
     return groups

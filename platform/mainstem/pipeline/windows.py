@@ -28,9 +28,7 @@ def duration_ms(text: str | int) -> int:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     unit_ms = UNITS_MS.get(match[2]) if match else None
     if match is None or unit_ms is None:
-        raise ValueError(
-            f"{text!r} is no duration; write a number and one of {', '.join(UNITS_MS)}, such as '5m'"
-        )
+        raise ValueError(f"{text!r} is no duration; write a number and one of {', '.join(UNITS_MS)}, such as '5m'")
     return round(float(match[1]) * unit_ms)
 
 

@@ -42,6 +42,4 @@ def _fields_of(value: Any) -> Any:
 
 @hookimpl
 def mainstem_register_serializers() -> list[SerializerSpec]:
-    return [
-        SerializerSpec(name="json", content_type="application/json", open=JsonSerializer, config=JsonConfig)
-    ]
+    return [SerializerSpec(name="json", content_type="application/json", open=JsonSerializer, config=JsonConfig)]

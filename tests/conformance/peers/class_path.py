@@ -65,6 +65,4 @@ def _fetch(libs: Path) -> None:
         check=False,
     )
     if finished.returncode != 0:
-        raise PeerUnavailableError(
-            f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{finished.stdout[-4000:]}"
-        )
+        raise PeerUnavailableError(f"Maven could not fetch Apache Kafka {KAFKA_VERSION}:\n{finished.stdout[-4000:]}")

@@ -71,8 +71,6 @@ class KafkaNode(BrokerNode):
     def _format(self, java: list[str], properties: Path) -> None:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
-        finished = subprocess.run(
-            tool, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False
-        )
+        finished = subprocess.run(tool, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
         if finished.returncode != 0:
             raise PeerUnavailableError(f"Kafka could not format its log dir:\n{finished.stderr[-4000:]}")

@@ -29,9 +29,7 @@ class BrokerNode(abc.ABC):
 
     name: str
 
-    def __init__(
-        self, *, overrides: Mapping[str, str] | None = None, parent_folder: Path | None = None
-    ) -> None:
+    def __init__(self, *, overrides: Mapping[str, str] | None = None, parent_folder: Path | None = None) -> None:
         self.overrides = dict(overrides or {})
         self.bootstrap = ""
         self.seconds_to_answer = 0.0

@@ -42,9 +42,7 @@ class Finished:
 
     def succeeded(self) -> "Finished":
         """Return itself, or fail the test with everything the tool said."""
-        assert self.exit_code == 0, (
-            f"{self.command} ended with {self.exit_code}\n{self.output}\n{self.errors}"
-        )
+        assert self.exit_code == 0, f"{self.command} ended with {self.exit_code}\n{self.output}\n{self.errors}"
         return self
 
 
@@ -54,13 +52,9 @@ class KafkaTools:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
 
-    def run(
-        self, tool: str, *arguments: str, stdin: str | None = None, timeout_s: float = _TOOL_TIMEOUT_S
-    ) -> Finished:
+    def run(self, tool: str, *arguments: str, stdin: str | None = None, timeout_s: float = _TOOL_TIMEOUT_S) -> Finished:
         """Run a tool, named as its script is, to its end and return what it printed."""
-        return run_tool(
-            tool, ["--bootstrap-server", self.bootstrap, *arguments], stdin=stdin, timeout_s=timeout_s
-        )
+        return run_tool(tool, ["--bootstrap-server", self.bootstrap, *arguments], stdin=stdin, timeout_s=timeout_s)
 
     def start(self, tool: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a tool that does not end by itself; the caller ends it."""
@@ -119,6 +113,4 @@ def _command(tool: str, arguments: Sequence[str], sharing: str = "-Xshare:auto")
 
 def _environment() -> dict[str, str]:
     # Anything in these would be added to, or change, what the tool does.
-    return {
-        name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "KAFKA_OPTS")
-    }
+    return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "KAFKA_OPTS")}

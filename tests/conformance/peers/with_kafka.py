@@ -19,9 +19,7 @@ def main() -> int:
         return 2
     # A small __consumer_offsets keeps the first group of each run from waiting for 50 new log folders.
     with KafkaNode(overrides={"offsets.topic.num.partitions": "4"}) as node:
-        print(
-            f"Apache Kafka answers on {node.bootstrap} after {node.seconds_to_answer:.1f} s", file=sys.stderr
-        )
+        print(f"Apache Kafka answers on {node.bootstrap} after {node.seconds_to_answer:.1f} s", file=sys.stderr)
         environment = {**os.environ, "MAINSTEM_TEST_BOOTSTRAP": node.bootstrap}
         return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
 

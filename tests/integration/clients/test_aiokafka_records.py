@@ -19,9 +19,7 @@ def samples(samples: list) -> list:
     return [sample for sample in samples if (sample.key, sample.value) != (None, None)]
 
 
-async def read(
-    bootstrap: str, topic: str, count: int, *, offset: int = 0, **settings: object
-) -> list[ConsumerRecord]:
+async def read(bootstrap: str, topic: str, count: int, *, offset: int = 0, **settings: object) -> list[ConsumerRecord]:
     """Read `count` records of partition 0 from an offset, without a group."""
     partition = TopicPartition(topic, 0)
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, **settings) as consumer:
@@ -109,9 +107,7 @@ async def test_a_record_larger_than_every_fetch_limit_is_still_delivered(bootstr
 
 async def test_an_idempotent_producer_with_batches_in_flight_keeps_order(bootstrap, new_topic):
     topic = new_topic()
-    async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=400
-    ) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=400) as producer:
         sent = [await producer.send(topic, f"{n}".encode(), partition=0) for n in range(2_000)]
         metadata = await asyncio.gather(*sent)
 

@@ -301,9 +301,7 @@ def test_a_group_with_members_is_not_deleted(bootstrap, admin, new_topic, fresh_
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
     try:
         consumer.subscribe([topic])
-        eventually(
-            "the member owns the partition", lambda: bool(consumer.assignment()), lambda: consumer.poll(0.05)
-        )
+        eventually("the member owns the partition", lambda: bool(consumer.assignment()), lambda: consumer.poll(0.05))
         assert refused(admin.delete_consumer_groups([group])[group]) == KafkaError.NON_EMPTY_GROUP
     finally:
         consumer.close()

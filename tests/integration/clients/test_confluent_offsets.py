@@ -69,9 +69,7 @@ def test_watermarks_are_the_first_and_the_next_offset(consumer, numbered_topic):
         (START_MS + 99_000, 99),
     ],
 )
-def test_the_offset_of_a_time_is_the_first_record_not_before_it(
-    consumer, numbered_topic, timestamp_ms, offset
-):
+def test_the_offset_of_a_time_is_the_first_record_not_before_it(consumer, numbered_topic, timestamp_ms, offset):
     (found,) = consumer.offsets_for_times([TopicPartition(numbered_topic, 0, timestamp_ms)], TIMEOUT_S)
 
     assert found.offset == offset

@@ -44,9 +44,7 @@ def read(
     bootstrap: str, topic: str, count: int, *, offset: int = OFFSET_BEGINNING, **settings: object
 ) -> list[Message]:
     """Read `count` messages of partition 0 from an offset, without a group."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, **settings}
-    )
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, **settings})
     try:
         consumer.assign([TopicPartition(topic, 0, offset)])
         messages: list[Message] = []
@@ -80,9 +78,7 @@ def produce_samples(producer: Producer, topic: str, samples: list) -> list[Messa
 @pytest.mark.parametrize("codec", CODECS)
 def test_records_come_back_as_they_were_sent(bootstrap, new_topic, samples, codec, acks):
     topic = new_topic()
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "compression.type": codec, "acks": acks, "linger.ms": 20}
-    )
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "acks": acks, "linger.ms": 20})
     produce_samples(producer, topic, samples)
 
     messages = read(bootstrap, topic, len(samples))
@@ -140,9 +136,7 @@ def test_a_message_larger_than_every_fetch_limit_is_still_delivered(bootstrap, n
 
     deliver(
         producer,
-        lambda done: [
-            producer.produce(topic, value, on_delivery=done) for value in (b"small", large, b"after")
-        ],
+        lambda done: [producer.produce(topic, value, on_delivery=done) for value in (b"small", large, b"after")],
     )
 
     limits = {
@@ -214,9 +208,7 @@ def test_idempotent_producers_beside_each_other_do_not_disturb_each_other(bootst
 
     values = [message.value().decode() for message in read(bootstrap, topic, 1_000)]
     for each in range(4):
-        assert [value for value in values if value.startswith(f"{each}:")] == [
-            f"{each}:{n}" for n in range(250)
-        ]
+        assert [value for value in values if value.startswith(f"{each}:")] == [f"{each}:{n}" for n in range(250)]
 
 
 def test_a_topic_nobody_created_is_created_by_producing_to_it(bootstrap, fresh_name):

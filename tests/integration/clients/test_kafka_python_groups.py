@@ -138,9 +138,7 @@ ASSIGNORS = [
 
 
 @pytest.mark.parametrize("assignor", ASSIGNORS, ids=lambda assignor: assignor.__name__)
-def test_partitions_have_one_owner_while_members_join_and_leave(
-    join, new_topic, fresh_name, wait_until, assignor
-):
+def test_partitions_have_one_owner_while_members_join_and_leave(join, new_topic, fresh_name, wait_until, assignor):
     topic, group = new_topic(6), fresh_name()
     settings = {"partition_assignment_strategy": [assignor]}
     first = join(group, topic, **settings)
@@ -270,9 +268,7 @@ def test_the_cluster_is_described(python_admin, bootstrap):
     assert cluster["cluster_id"]
 
 
-def test_a_group_is_listed_described_altered_and_deleted(
-    python_admin, join, new_topic, fresh_name, wait_until
-):
+def test_a_group_is_listed_described_altered_and_deleted(python_admin, join, new_topic, fresh_name, wait_until):
     topic, group = new_topic(2), fresh_name()
     partition = TopicPartition(topic, 1)
     member = join(group, topic, client_id="the member")

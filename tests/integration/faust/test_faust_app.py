@@ -108,9 +108,7 @@ class CountingApp:
 
 
 @pytest.fixture
-def app(
-    bootstrap: str, admin: AdminClient, fresh_name: Callable[[], str], tmp_path: Path
-) -> Iterator[CountingApp]:
+def app(bootstrap: str, admin: AdminClient, fresh_name: Callable[[], str], tmp_path: Path) -> Iterator[CountingApp]:
     opened = CountingApp(fresh_name(), bootstrap, admin, tmp_path)
     yield opened
     opened.close()

@@ -55,12 +55,22 @@ def flusher() -> ManualFlusher:
 @pytest.fixture
 def make_partition(flusher: ManualFlusher) -> Any:
     def make(*, is_durable: bool = True, **overrides: str) -> Partition:
-        config = TopicConfig.resolve({k.replace("_", "."): v for k, v in overrides.items()}, BrokerConfig.from_texts({}))
+        config = TopicConfig.resolve(
+            {k.replace("_", "."): v for k, v in overrides.items()}, BrokerConfig.from_texts({})
+        )
         executor = ThreadPoolExecutor(1)
         topic_partition = TopicPartition("t", 0)
         topic_id = TopicId(bytes(16))
         return Partition(
-            topic_partition, topic_id, 3, config, MemoryStore(), flusher, VirtualClock(), executor, is_durable=is_durable
+            topic_partition,
+            topic_id,
+            3,
+            config,
+            MemoryStore(),
+            flusher,
+            VirtualClock(),
+            executor,
+            is_durable=is_durable,
         )  # type: ignore[arg-type]
 
     return make

@@ -1,0 +1,127 @@
+"""Reading a command line as Kafka's tools do: long flags, `--flag value` or `--flag=value`, no abbreviations."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mainstem.model.configs.nearest import nearest
+from mainstem.model.errors import ConfigError
+
+
+class UsageError(Exception):
+    """A command line that makes no sense. `main` prints it with a hint and ends with status 1, as Kafka's tools do."""
+
+    def __init__(self, parser: Parser, message: str) -> None:
+        super().__init__(message)
+        self.parser = parser
+        self.message = message
+
+
+class Parser(argparse.ArgumentParser):
+    """One command's flags. `examples` are whole command lines, shown by `--help`."""
+
+    def __init__(self, command: str, description: str, examples: Sequence[str] = ()) -> None:
+        epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples) if examples else None
+        super().__init__(
+            prog=f"mainstem {command}",
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def flag(self, name: str, help_text: str) -> None:
+        """A flag without a value."""
+        self.add_argument(name, action="store_true", help=help_text)
+
+    def value(self, name: str, metavar: str, help_text: str, *, kind: type = str, default: object = None) -> None:
+        self.add_argument(name, metavar=metavar, type=kind, default=default, help=help_text)
+
+    def values(self, name: str, metavar: str, help_text: str) -> None:
+        """A flag that may be repeated."""
+        self.add_argument(name, metavar=metavar, action="append", default=[], help=help_text)
+
+    def connection(self) -> None:
+        """The flags of every command that talks to a cluster."""
+        self.value("--bootstrap-server", "HOST:PORT", "the broker or brokers to connect to, separated by commas")
+        self.value("--command-config", "FILE", "a properties file for the client")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self, message)
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Raises: UsageError, suggesting the near flag for an unknown one; SystemExit(0) after `--help`."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return options
+
+    def _unknown(self, argument: str) -> str:
+        name = argument.partition("=")[0]
+        if not name.startswith("-"):
+            return f"{argument} is not expected here"
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        near = nearest(name, flags)
+        return f"{name} is not a recognized option" + (f"; did you mean {near}?" if near else "")
+
+    def require(self, options: argparse.Namespace, *names: str) -> None:
+        """Raises: UsageError."""
+        for name in names:
+            if not given(options, name):
+                self.error(f"{name} must be specified")
+
+    def exactly_one(self, options: argparse.Namespace, names: Sequence[str]) -> str:
+        """The one action that is asked for.
+
+        Raises: UsageError.
+        """
+        chosen = [name for name in names if given(options, name)]
+        if len(chosen) != 1:
+            self.error(f"Command must include exactly one action: {_listed(names)}")
+        return chosen[0]
+
+    def forbid(self, options: argparse.Namespace, name: str, others: Iterable[str]) -> None:
+        """Raises: UsageError if `name` is used with one of `others`."""
+        if given(options, name):
+            for other in others:
+                if other != name and given(options, other):
+                    self.error(f'Option "{name}" can\'t be used with option "{other}"')
+
+
+def given(options: argparse.Namespace, name: str) -> bool:
+    """Whether a flag is on the command line."""
+    value = getattr(options, name.removeprefix("--").replace("-", "_").replace(".", "_"))
+    return value is not None and value is not False and value != []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def key_values(pairs: Iterable[str]) -> dict[str, str]:
+    """`key=value` arguments; one without a value is empty, as in Kafka's tools."""
+    found = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        found[key.strip()] = value
+    return found
+
+
+def properties_file(path: str | None) -> dict[str, str]:
+    """Raises: ConfigError."""
+    if path is None:
+        return {}
+    from mainstem.app.settings import read_properties
+
+    return read_properties(Path(path))
+
+
+def whole_number(key: str, text: str) -> int:
+    """Raises: ConfigError."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(key, text, "a whole number is needed") from None

@@ -1,0 +1,227 @@
+"""`mainstem configs`: the flags and the output of Kafka's `kafka-configs.sh`, for topics, brokers and groups."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mainstem.cli.arguments import Parser, given, properties_file
+from mainstem.cli.output import print_json
+from mainstem.client.admin import Admin, ConfigValue
+from mainstem.client.connection import Connection
+from mainstem.client.errors import RefusedError
+from mainstem.model.errors import MainstemError
+from mainstem.model.topic import topic_name_problem
+
+ENTITY_TYPES = {"topics": "topic", "brokers": "broker", "groups": "group"}
+NOT_HERE = ("users", "clients", "ips", "client-metrics", "broker-loggers")
+OWN_SOURCE = {"topic": "DYNAMIC_TOPIC_CONFIG", "broker": "DYNAMIC_BROKER_CONFIG", "group": "DYNAMIC_GROUP_CONFIG"}
+CLUSTER_SOURCE = "DYNAMIC_DEFAULT_BROKER_CONFIG"
+EXAMPLES = (
+    "mainstem configs --bootstrap-server localhost:9092 --describe --topic orders --all",
+    "mainstem configs --bootstrap-server localhost:9092 --alter --topic orders --add-config retention.ms=3600000",
+    "mainstem configs --bootstrap-server localhost:9092 --alter --topic orders --delete-config retention.ms",
+    "mainstem configs --bootstrap-server localhost:9092 --alter --broker-defaults --add-config log.retention.ms=-1",
+)
+
+
+class ConfigCommandError(MainstemError):
+    """Something that the command itself finds wrong."""
+
+
+class Entity(NamedTuple):
+    """`name` is None for all of the kind, `""` for the cluster's defaults of brokers."""
+
+    kind: str
+    name: str | None
+
+    @property
+    def plural(self) -> str:
+        return f"{self.kind}s"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = configs_parser()
+    options = parser.read(arguments)
+    action = parser.exactly_one(options, ("--describe", "--alter"))
+    parser.require(options, "--bootstrap-server")
+    parser.forbid(options, "--describe", ("--add-config", "--add-config-file", "--delete-config"))
+    parser.forbid(options, "--alter", ("--all", "--json"))
+    entity = read_entity(parser, options)
+    if action == "--alter":
+        check_alter(parser, options, entity)
+    connection = Connection(
+        bootstrap_servers=options.bootstrap_server, properties=properties_file(options.command_config)
+    )
+    admin = Admin.connect(connection)
+    if action == "--describe":
+        describe(admin, options, entity)
+    else:
+        alter(admin, options, entity)
+    return 0
+
+
+def configs_parser() -> Parser:
+    parser = Parser("configs", "Describe and change configurations of topics, brokers and groups.", EXAMPLES)
+    parser.connection()
+    parser.flag("--describe", "print settings")
+    parser.flag("--alter", "change settings")
+    parser.flag("--all", "describe every setting, also the inherited ones")
+    parser.value("--entity-type", "TYPE", "topics, brokers or groups")
+    parser.value("--entity-name", "NAME", "the topic's name, the broker's id, or the group's name")
+    parser.flag("--entity-default", "with --entity-type brokers: the defaults of all brokers")
+    parser.value("--topic", "TOPIC", "short for --entity-type topics --entity-name TOPIC")
+    parser.value("--broker", "ID", "short for --entity-type brokers --entity-name ID")
+    parser.flag("--broker-defaults", "short for --entity-type brokers --entity-default")
+    parser.value("--group", "GROUP", "short for --entity-type groups --entity-name GROUP")
+    parser.value("--add-config", "K=V,...", "settings to make; a value with commas goes in brackets: k=[a,b]")
+    parser.value("--add-config-file", "FILE", "settings to make, from a properties file")
+    parser.value("--delete-config", "K,...", "settings to take back")
+    parser.flag("--json", "print --describe as JSON")
+    return parser
+
+
+def read_entity(parser: Parser, options: argparse.Namespace) -> Entity:
+    """What the command is about. Raises: UsageError."""
+    short = [name for name in ("--topic", "--broker", "--broker-defaults", "--group") if given(options, name)]
+    long = [name for name in ("--entity-type", "--entity-name", "--entity-default") if given(options, name)]
+    if short and long:
+        parser.error("--entity-{type,name,default} should not be used in conjunction with specific entity flags")
+    if len(short) > 1:
+        parser.error(f"only one of {' and '.join(short)} can be described or altered at a time")
+    entity = _short_entity(options, short[0]) if short else _long_entity(parser, options)
+    if entity.kind == "broker" and entity.name and not entity.name.isdecimal():
+        parser.error(f"The entity name for brokers must be a valid integer broker id, but it is: {entity.name}")
+    return entity
+
+
+def _short_entity(options: argparse.Namespace, flag: str) -> Entity:
+    match flag:
+        case "--topic":
+            return Entity("topic", options.topic)
+        case "--broker":
+            return Entity("broker", options.broker)
+        case "--group":
+            return Entity("group", options.group)
+        case _:
+            return Entity("broker", "")
+
+
+def _long_entity(parser: Parser, options: argparse.Namespace) -> Entity:
+    if options.entity_type is None:
+        parser.error("At least one entity type must be specified")
+    if options.entity_type in NOT_HERE:
+        parser.error(f"there are no configurations of {options.entity_type} here yet")
+    if options.entity_type not in ENTITY_TYPES:
+        allowed = ", ".join(ENTITY_TYPES)
+        parser.error(f"Invalid entity type {options.entity_type}, the entity type must be one of {allowed}")
+    kind = ENTITY_TYPES[options.entity_type]
+    if options.entity_default:
+        if kind != "broker":
+            parser.error(f"--entity-default must not be specified with {options.entity_type}")
+        return Entity(kind, "")
+    return Entity(kind, options.entity_name)
+
+
+def check_alter(parser: Parser, options: argparse.Namespace, entity: Entity) -> None:
+    if entity.name is None:
+        parser.error(f"An entity name must be specified with --alter of {entity.plural}")
+    if not any(given(options, name) for name in ("--add-config", "--add-config-file", "--delete-config")):
+        parser.error(
+            "At least one of --add-config, --add-config-file, or --delete-config must be specified with --alter"
+        )
+    parser.forbid(options, "--add-config", ("--add-config-file",))
+
+
+def describe(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
+    documents = []
+    for each in entities(admin, entity):
+        try:
+            values = wanted_values(admin, each, with_all=options.all)
+        except RefusedError as error:
+            if each.kind != "topic":
+                raise
+            raise ConfigCommandError(f"The topic '{each.name}' cannot be described: {error}") from None
+        if options.json:
+            documents.append({"entity_type": each.plural, "entity_name": each.name, "configs": values})
+            continue
+        print(headline(each, with_all=options.all))
+        for value in values:
+            print(value_line(value))
+    if options.json:
+        print_json(documents)
+
+
+def entities(admin: Admin, entity: Entity) -> list[Entity]:
+    """The one that is named, or all of its kind."""
+    if entity.name is not None:
+        if entity.kind == "topic" and (problem := topic_name_problem(entity.name)) is not None:
+            raise ConfigCommandError(problem)
+        return [entity]
+    match entity.kind:
+        case "topic":
+            names = admin.topics()
+        case "broker":
+            names = [*map(str, admin.brokers()), ""]
+        case _:
+            names = [listing.group for listing in admin.groups().listings()]
+    return [Entity(entity.kind, name) for name in names]
+
+
+def wanted_values(admin: Admin, entity: Entity, *, with_all: bool) -> list[ConfigValue]:
+    """All settings, or those that were made on the entity itself."""
+    values = admin.configs(entity.kind, entity.name or "")
+    if with_all:
+        return values
+    source = CLUSTER_SOURCE if entity == ("broker", "") else OWN_SOURCE[entity.kind]
+    return [value for value in values if value.source == source]
+
+
+def headline(entity: Entity, *, with_all: bool) -> str:
+    if not entity.name:
+        return f"Default configs for {entity.plural} in the cluster are:"
+    return f"{'All' if with_all else 'Dynamic'} configs for {entity.kind} {entity.name} are:"
+
+
+def value_line(value: ConfigValue) -> str:
+    synonyms = ", ".join(f"{each.source}:{each.name}={_java(each.value)}" for each in value.synonyms)
+    sensitive = "true" if value.is_sensitive else "false"
+    return f"  {value.name}={_java(value.value)} sensitive={sensitive} synonyms={{{synonyms}}}"
+
+
+def _java(value: str | None) -> str:
+    return "null" if value is None else value
+
+
+def alter(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
+    assert entity.name is not None, "checked by check_alter"
+    added = properties_file(options.add_config_file) | parse_added(options.add_config or "")
+    deleted = [key.strip() for key in options.delete_config.split(",")] if options.delete_config else []
+    own = {value.name for value in wanted_values(admin, entity, with_all=False)}
+    absent = [key for key in deleted if key not in own]
+    if absent:
+        raise ConfigCommandError(f"Invalid config(s): {','.join(absent)}")
+    changes: dict[str, str | None] = dict.fromkeys(deleted)
+    admin.alter_configs(entity.kind, entity.name, changes | added)
+    if entity.name:
+        print(f"Completed updating config for {entity.kind} {entity.name}.")
+    else:
+        print(f"Completed updating default config for {entity.plural} in the cluster.")
+
+
+_COMMA_OUTSIDE_BRACKETS = re.compile(r",(?=[^\]]*(?:\[|$))")
+
+
+def parse_added(text: str) -> dict[str, str]:
+    """`k1=v1,k2=[a,b]` → {"k1": "v1", "k2": "a,b"}. Raises: ConfigCommandError."""
+    added = {}
+    for pair in _COMMA_OUTSIDE_BRACKETS.split(text) if text else []:
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[a-zA-Z0-9._-]+", key.strip()):
+            raise ConfigCommandError(
+                f'Invalid entity config {pair!r}: all configs to be added must be in the format "key=val".'
+            )
+        added[key.strip()] = value.strip().removeprefix("[").removesuffix("]").strip()
+    return added

@@ -1,0 +1,133 @@
+"""How to reach a cluster: bootstrap addresses and client properties, in the names of Kafka's Java clients."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from mainstem.client.errors import UnreachableError
+from mainstem.model.configs.key import split_list
+from mainstem.model.configs.nearest import suggestion
+from mainstem.model.errors import ConfigError
+
+CONNECT_TIMEOUT_S = 10.0
+
+_OTHER_NAMES = {
+    "buffer.memory": None,
+    "default.api.timeout.ms": None,
+    "max.block.ms": None,
+    "max.poll.records": None,
+    "key.serializer": None,
+    "value.serializer": None,
+    "key.deserializer": None,
+    "value.deserializer": None,
+    "partitioner.class": None,
+    "interceptor.classes": None,
+    "metric.reporters": None,
+    "max.request.size": "message.max.bytes",
+    "send.buffer.bytes": "socket.send.buffer.bytes",
+    "receive.buffer.bytes": "socket.receive.buffer.bytes",
+    "sasl.jaas.config": None,
+    "security.providers": None,
+    "group.remote.assignor": "group.remote.assignor",
+}
+"""Properties of the Java clients that librdkafka calls otherwise, or has no use for (None)."""
+
+_COMMON_NAMES = (
+    "acks",
+    "auto.offset.reset",
+    "batch.size",
+    "client.id",
+    "compression.type",
+    "enable.auto.commit",
+    "enable.idempotence",
+    "fetch.min.bytes",
+    "group.id",
+    "group.instance.id",
+    "isolation.level",
+    "linger.ms",
+    "max.poll.interval.ms",
+    "metadata.max.age.ms",
+    "request.timeout.ms",
+    "retries",
+    "retry.backoff.ms",
+    "sasl.mechanism",
+    "sasl.password",
+    "sasl.username",
+    "security.protocol",
+    "session.timeout.ms",
+    "ssl.ca.location",
+    "transactional.id",
+)
+"""For suggestions only: what is right is decided by librdkafka."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """`properties` are client properties by name; they never hold `bootstrap.servers`."""
+
+    bootstrap_servers: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self, **own: Any) -> dict[str, Any]:
+        """The configuration of a librdkafka client. `own` are settings with underscores for dots, and win."""
+        translated: dict[str, Any] = {}
+        for name, value in self.properties.items():
+            renamed = _OTHER_NAMES.get(name, name)
+            if renamed is not None:
+                translated[renamed] = value
+        translated |= {name.replace("_", "."): value for name, value in own.items()}
+        translated["bootstrap.servers"] = self.bootstrap_servers
+        translated["logger"] = _silent_logger()
+        return translated
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Raises: ConfigError for an address without a host or a port."""
+        found = []
+        for text in split_list(self.bootstrap_servers):
+            host, _, port = text.partition("://")[2].rpartition(":") if "://" in text else text.rpartition(":")
+            host = host.removeprefix("[").removesuffix("]")
+            if not host or not (port.isascii() and port.isdecimal()):
+                raise ConfigError("bootstrap.servers", self.bootstrap_servers, f"{text!r} is not host:port")
+            found.append((host, int(port)))
+        if not found:
+            raise ConfigError("bootstrap.servers", self.bootstrap_servers, "at least one host:port is needed")
+        return found
+
+    def probe(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """Returns if any bootstrap address accepts connections; librdkafka would try for minutes instead.
+
+        Raises: UnreachableError, ConfigError.
+        """
+        reasons = []
+        for host, port in self.addresses():
+            try:
+                socket.create_connection((host, port), timeout_s).close()
+            except OSError as error:
+                reasons.append(error.strerror or str(error))
+            else:
+                return
+        raise UnreachableError(self.bootstrap_servers, reasons[0])
+
+
+def refused_property(error: KafkaException) -> ConfigError:
+    """librdkafka names the property it does not know, or whose value it does not take, in its message only."""
+    text = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
+    _, quote, rest = text.partition('"')
+    name = rest.partition('"')[0] if quote else "client property"
+    if "No such configuration property" in text:
+        return ConfigError(name, "…", f"no client has this property{suggestion(name, _COMMON_NAMES)}")
+    return ConfigError(name, "…", text)
+
+
+def _silent_logger() -> logging.Logger:
+    """librdkafka would write to standard error on its own; what matters comes back as an exception."""
+    logger = logging.getLogger("mainstem.client.librdkafka")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
