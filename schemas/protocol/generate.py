@@ -137,10 +137,7 @@ def span(versions: set[int], all_versions: list[int]) -> tuple[int, int]:
 
 def annotation(row: FieldRow) -> tuple[str, str]:
     """Python annotation and default expression."""
-    if row.entity is not None:
-        kind = row.entity.name
-    else:
-        kind = PYTHON_TYPE[row.type]
+    kind = row.entity.name if row.entity is not None else PYTHON_TYPE[row.type]
     nullable = bool(row.nullable)
     if row.array:
         default = "None" if nullable and row.default is None else "()"

@@ -167,7 +167,9 @@ def test_random_bytes_are_refused_or_read_but_never_crash(seed: int) -> None:
     rng = random.Random(seed)
     api, version, kind = rng.choice(CASES)
     schema = codec.request_schema(api) if kind == "request" else codec.response_schema(api)
+    refusal = ""
     try:
         codec.decode(schema, version, memoryview(rng.randbytes(rng.randrange(200))))
     except MalformedMessage as error:
-        assert schema.message.__name__ in str(error)
+        refusal = str(error)
+    assert refusal == "" or schema.message.__name__ in refusal

@@ -73,12 +73,17 @@ def _full_sync(descriptor: int) -> None:
     fcntl.fcntl(descriptor, getattr(fcntl, "F_FULLFSYNC"))  # noqa: B009 - the name exists on macOS only
 
 
+def _is_on(feature: str) -> bool:
+    """Features that a system may lack can be switched off, so that the fallbacks are tested where they are never needed."""
+    return os.environ.get(f"MAINSTEM_{feature}", "1") != "0"
+
+
 if sys.platform == "darwin":
     _sync = _full_sync
 else:
-    _sync = getattr(os, "fdatasync", os.fsync)
+    _sync = getattr(os, "fdatasync", os.fsync) if _is_on("FDATASYNC") else os.fsync
 
-RWF_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+RWF_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None) if _is_on("NOWAIT") else None
 
 
 class OsFile:

@@ -46,9 +46,7 @@ class SerializerSpec:
     config: type[PluginConfig] = PluginConfig
 
 
-def each(
-    convert: Callable[[Any], T], values: Iterable[Any], unfit: tuple[type[Exception], ...]
-) -> list[T | None]:
+def each(convert: Callable[[Any], T], values: Iterable[Any], unfit: tuple[type[Exception], ...]) -> list[T | None]:
     """`[None if value is None else convert(value) for value in values]` that names the place of the first
     unfit value.
 

@@ -107,9 +107,7 @@ def configure(config: type[ConfigT], options: Mapping[str, Any], *, owner: str) 
         return msgspec.convert(given, config, strict=False, dec_hook=_convert_special)
     except msgspec.ValidationError as error:
         # The fields fit one by one, so a check over several of them refused.
-        raise ConfigError(
-            owner, {key: _shown(known[key], options[key]) for key in options}, str(error)
-        ) from None
+        raise ConfigError(owner, {key: _shown(known[key], options[key]) for key in options}, str(error)) from None
 
 
 def _plain_path(field: msgspec.structs.FieldInfo, value: Any) -> Any:

@@ -67,7 +67,7 @@ class TransportConsumer(Protocol):
         """Returns when they are stored. Raises: TransportError."""
 
     async def close(self) -> None:
-        """Leave the group without committing anything; the listener hears of it (`revoked`)."""
+        """Leave the group without committing anything and without calling the listener."""
 
 
 class TransportProducer(Protocol):
@@ -106,9 +106,7 @@ class Transport(Protocol):
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
         """(log start offset, end offset) of every partition."""
 
-    async def read(
-        self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int
-    ) -> FetchedBatch:
+    async def read(self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int) -> FetchedBatch:
         """Records from `offset` without any group; empty at the end."""
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> TransportConsumer: ...

@@ -15,6 +15,8 @@ from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig
 from mainstem.api.storage import LogStore, StorageBackend
+from mainstem.app import broker_metrics
+from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
 from mainstem.broker.routes import ROUTES
@@ -45,12 +47,14 @@ class BrokerNode:
         local_node: RuntimeNode,
         endpoints: tuple[Endpoint, ...],
         sensors: Sensors,
+        metrics_port: int | None,
         stack: AsyncExitStack,
     ) -> None:
         self.services = services
         self.local_node = local_node
         self.endpoints = endpoints
         self.sensors = sensors
+        self.metrics_port = metrics_port
         self._stack = stack
 
     @property
@@ -74,55 +78,17 @@ async def start_broker(
     """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
     async with AsyncExitStack() as stack:
         log = log or get_logger("mainstem.broker")
-        clock = clock or SystemClock()
         executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-broker")
         stack.callback(executor.shutdown)
         sensors = Sensors()
-        context = PluginContext(clock=clock, log=log, executor=executor, sensor=sensors, files=files or OsFiles())
+        context = PluginContext(
+            clock=clock or SystemClock(), log=log, executor=executor, sensor=sensors, files=files or OsFiles()
+        )
         plugins = plugins or PluginManager()
         listeners = bind(config.listeners)
         for listener in listeners:
             stack.callback(listener.socket.close)
-        storage = plugins.find(StorageBackend, config.log_storage)
-        coordinator = _open_coordinator(plugins, config, storage, context)
-        stack.push_async_callback(coordinator.close)
-        changes = await coordinator.open()
-        registration = BrokerRegistration(
-            broker_id=config.node_id, epoch=0, endpoints=_advertised(config, listeners), rack=config.broker_rack
-        )
-        metadata = Metadata(config, coordinator)
-        stack.push_async_callback(metadata.close)
-        await metadata.start(registration, changes)
-        partitions = Partitions(
-            config.node_id,
-            config,
-            _open_stores(storage, config, context),
-            executor,
-            clock,
-            log,
-            is_durable=storage.is_durable,
-        )
-        partitions.load(metadata.image)
-        stack.push_async_callback(partitions.close)
-        recovered = await partitions.recover()
-        if recovered:
-            log.warning("storage.recovered_after_unclean_stop", batches_read=recovered)
-        metadata.subscribe(partitions.follow)
-        groups = Groups(config, metadata, partitions, clock, log)
-        stack.push_async_callback(groups.close)
-        services = Services(
-            broker_id=config.node_id,
-            cluster_id=await coordinator.cluster_id(),
-            config=config,
-            clock=clock,
-            log=log,
-            metadata=metadata,
-            partitions=partitions,
-            groups=groups,
-            producer_ids=ProducerIds(metadata),
-            executor=executor,
-            served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
-        )
+        services = await _open_services(config, plugins, context, listeners, stack)
         dispatcher = Dispatcher(services, ROUTES)
         server = Server(dispatcher)
         stack.push_async_callback(server.close)
@@ -130,9 +96,66 @@ async def start_broker(
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
         housekeeping.start()
-        node = RuntimeNode(metadata, partitions, groups, executor)
+        broker_metrics.register(sensors, services)
+        metrics_port = None
+        if config.metrics_port is not None:
+            endpoint = MetricsEndpoint(sensors, plugins)
+            await endpoint.start(config.metrics_host, config.metrics_port)
+            stack.push_async_callback(endpoint.close)
+            metrics_port = endpoint.port
+        node = RuntimeNode(services.metadata, services.partitions, services.groups, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
-        return BrokerNode(services, node, endpoints, sensors, stack.pop_all())
+        return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
+
+
+async def _open_services(
+    config: BrokerConfig,
+    plugins: PluginManager,
+    context: PluginContext,
+    listeners: list[BoundListener],
+    stack: AsyncExitStack,
+) -> Services:
+    """Metadata, partitions (recovered) and groups, each registered on `stack` for closing."""
+    storage = plugins.find(StorageBackend, config.log_storage)
+    coordinator = _open_coordinator(plugins, config, storage, context)
+    stack.push_async_callback(coordinator.close)
+    changes = await coordinator.open()
+    registration = BrokerRegistration(
+        broker_id=config.node_id, epoch=0, endpoints=_advertised(config, listeners), rack=config.broker_rack
+    )
+    metadata = Metadata(config, coordinator)
+    stack.push_async_callback(metadata.close)
+    await metadata.start(registration, changes)
+    partitions = Partitions(
+        config.node_id,
+        config,
+        _open_stores(storage, config, context),
+        context.executor,
+        context.clock,
+        context.log,
+        is_durable=storage.is_durable,
+    )
+    partitions.load(metadata.image)
+    stack.push_async_callback(partitions.close)
+    recovered = await partitions.recover()
+    if recovered:
+        context.log.warning("storage.recovered_after_unclean_stop", batches_read=recovered)
+    metadata.subscribe(partitions.follow)
+    groups = Groups(config, metadata, partitions, context.clock, context.log)
+    stack.push_async_callback(groups.close)
+    return Services(
+        broker_id=config.node_id,
+        cluster_id=await coordinator.cluster_id(),
+        config=config,
+        clock=context.clock,
+        log=context.log,
+        metadata=metadata,
+        partitions=partitions,
+        groups=groups,
+        producer_ids=ProducerIds(metadata),
+        executor=context.executor,
+        served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
+    )
 
 
 def _open_coordinator(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +101,11 @@ class AsyncBroker:
         return self.node.bootstrap_servers
 
     @property
+    def metrics_port(self) -> int | None:
+        """Where `/metrics` is served, if `metrics.port` is configured."""
+        return self.node.metrics_port
+
+    @property
     def local_node(self) -> LocalNode:
         """The broker without a socket, for code on the same loop."""
         return self.node.local_node
@@ -125,11 +130,12 @@ class Broker:
         storage: str | None = None,
         port: int | None = None,
     ) -> None:
-        self._make = lambda: AsyncBroker(config, data=data, storage=storage, port=port)
+        self._make: Callable[[], AsyncBroker] = lambda: AsyncBroker(config, data=data, storage=storage, port=port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: AsyncBroker | None = None
         self._bootstrap_servers: str | None = None
+        self._metrics_port: int | None = None
 
     def start(self) -> Self:
         """Returns when the port answers. Raises: ConfigError, PluginError, StorageError."""
@@ -148,6 +154,7 @@ class Broker:
     async def _start(self) -> None:
         self._broker = await self._make().start()
         self._bootstrap_servers = self._broker.bootstrap_servers
+        self._metrics_port = self._broker.metrics_port
 
     def close(self) -> None:
         """Flush, write checkpoints, close; the thread has ended when this returns."""
@@ -173,6 +180,11 @@ class Broker:
         if self._bootstrap_servers is None:
             raise RuntimeError("the broker is not running: use it in a `with` block, or call start()")
         return self._bootstrap_servers
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where `/metrics` is served, if `metrics.port` is configured."""
+        return self._metrics_port
 
     def __enter__(self) -> Self:
         return self.start()

@@ -13,5 +13,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         except ImportError:
             pass  # the fallback below is the answer
         else:
-            return uvloop.new_event_loop()
+            loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+            return loop
     return asyncio.new_event_loop()

@@ -60,9 +60,7 @@ KINDS = (
     Kind(name="sensor", prefix="metrics", hook="mainstem_register_sensors", spec=SensorExporter),
     Kind(name="transport", prefix="transport", hook="mainstem_register_transports", spec=TransportSpec),
     Kind(name="serializer", prefix="serde", hook="mainstem_register_serializers", spec=SerializerSpec),
-    Kind(
-        name="partitioner", prefix="partitioner", hook="mainstem_register_partitioners", spec=PartitionerSpec
-    ),
+    Kind(name="partitioner", prefix="partitioner", hook="mainstem_register_partitioners", spec=PartitionerSpec),
     Kind(name="connector", prefix="connector", hook="mainstem_register_connectors", spec=ConnectorSpec),
 )
 _KIND_OF_SPEC = {kind.spec: kind for kind in KINDS}
@@ -133,9 +131,7 @@ class PluginManager:
             raise
         except Exception as error:  # a stranger's module may raise anything while it is imported
             reason = str(error) if isinstance(error, _RefusedError) else f"{type(error).__name__}: {error}"
-            self._broken[point.name] = BrokenPlugin(
-                plugin=point.name, distribution=distribution, reason=reason
-            )
+            self._broken[point.name] = BrokenPlugin(plugin=point.name, distribution=distribution, reason=reason)
 
     def _register(self, plugin: object, name: str, distribution: str, version: str) -> None:
         hooks = self._hooks
@@ -150,9 +146,7 @@ class PluginManager:
             hooks.unregister(name=name)
             raise
         for kind, spec in found:
-            self._add(
-                Registered(kind=kind, spec=spec, plugin=name, distribution=distribution, version=version)
-            )
+            self._add(Registered(kind=kind, spec=spec, plugin=name, distribution=distribution, version=version))
 
     def _ask(self, plugin: object, name: str) -> list[tuple[Kind, Any]]:
         """Call the plugin's hooks, alone, so that whatever they raise or return is known to be its own."""
@@ -163,15 +157,11 @@ class PluginManager:
         for caller in callers:
             kind = _KIND_OF_HOOK.get(caller.name)
             if kind is None:
-                raise _RefusedError(
-                    name, f"there is no hook {caller.name}; {nearest(caller.name, _KIND_OF_HOOK)}"
-                )
+                raise _RefusedError(name, f"there is no hook {caller.name}; {nearest(caller.name, _KIND_OF_HOOK)}")
             for specs in hooks.subset_hook_caller(caller.name, others)():
                 found.extend((kind, spec) for spec in _check_specs(name, kind, specs))
         if not found:
-            raise _RefusedError(
-                name, "it registers nothing: no function marked @hookimpl returned a descriptor"
-            )
+            raise _RefusedError(name, "it registers nothing: no function marked @hookimpl returned a descriptor")
         return found
 
     def _add(self, entry: Registered) -> None:
@@ -207,9 +197,7 @@ class PluginManager:
             points: Iterable[importlib.metadata.EntryPoint] = self._entry_points
         else:
             try:
-                points = importlib.metadata.distribution(DISTRIBUTION).entry_points.select(
-                    group=ENTRY_POINT_GROUP
-                )
+                points = importlib.metadata.distribution(DISTRIBUTION).entry_points.select(group=ENTRY_POINT_GROUP)
             except importlib.metadata.PackageNotFoundError:
                 return  # run from a bare checkout; load_all finds what else is installed
         for point in points:
@@ -220,7 +208,12 @@ class PluginManager:
         culprit = self._broken.get(f"{kind.prefix}-{name}")
         if culprit is None:
             culprit = next(
-                (broken for plugin, broken in sorted(self._broken.items()) if name in plugin), None
+                (
+                    broken
+                    for plugin, broken in sorted(self._broken.items())
+                    if plugin == name or plugin.endswith(f"-{name}")
+                ),
+                None,
             )
         if culprit is not None:
             return f"its plugin {culprit.plugin} of {culprit.distribution} cannot be used: {culprit.reason}"

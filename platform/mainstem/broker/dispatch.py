@@ -108,11 +108,11 @@ class Dispatcher:
     def _refuse(self, connection: Connection, api_key: int, version: int, correlation_id: int) -> None:
         """As Kafka: only ApiVersions is answered in a version we lack (KIP-511); others end the connection."""
         if api_key == ApiKey.API_VERSIONS:
-            served = [
-                ApiVersion(api_key=key, min_version=first, max_version=last)
-                for key, (first, last) in self.services.served_versions.items()
-            ]
-            answer = ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=served)
+            first, last = self.services.served_versions[api_key]
+            answer = ApiVersionsResponse(
+                error_code=ErrorCode.UNSUPPORTED_VERSION,
+                api_keys=[ApiVersion(api_key=api_key, min_version=first, max_version=last)],
+            )
             connection.send((encode_response(ApiKey.API_VERSIONS, 0, correlation_id, answer),))
             return
         self.services.counters.malformed_requests += 1

@@ -23,6 +23,7 @@ from mainstem.runtime.coordinator_shard import (
     StateMachine,
     Waiter,
 )
+from mainstem.runtime.coordinator_timers import Scheduler
 
 Machine = TypeVar("Machine", bound=StateMachine[Any])
 Response = TypeVar("Response")
@@ -42,6 +43,7 @@ class CoordinatorRuntime(Generic[Machine]):
         settings: ShardSettings,
         clock: Clock,
         log: Log,
+        scheduler: Scheduler | None = None,
     ) -> None:
         self._topic = topic
         self._new_machine = new_machine
@@ -50,6 +52,7 @@ class CoordinatorRuntime(Generic[Machine]):
         self._clock = clock
         self._log = log
         self._loop = asyncio.get_running_loop()
+        self._scheduler: Scheduler = scheduler or self._loop
         self._shards: dict[int, CoordinatorShard[Any]] = {}
         self._machines: dict[int, Machine] = {}
         self._ready: dict[int, asyncio.Event] = {}
@@ -98,7 +101,7 @@ class CoordinatorRuntime(Generic[Machine]):
             self._format,
             self._settings,
             self._clock,
-            self._loop,
+            self._scheduler,
             self._log,
             lambda reason: self._lost(index, shard, reason),
         )

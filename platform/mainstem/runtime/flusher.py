@@ -9,22 +9,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mainstem.model.errors import StorageError
+
+
+class AppendedMark(NamedTuple):
+    """How far a partition was appended: its log end, and all bytes appended since it was opened."""
+
+    end_offset: int
+    bytes: int
 
 
 class Flushable(Protocol):
     """What the flusher needs of a partition."""
 
-    @property
-    def log_end_offset(self) -> int: ...
+    def appended_mark(self) -> AppendedMark:
+        """On the loop: what a flush that starts now will cover."""
 
     def flush_log(self) -> None:
         """In a thread. Raises: StorageError."""
 
-    def flushed(self, end_offset: int) -> None:
-        """On the loop: everything below `end_offset` is durable."""
+    def flushed(self, mark: AppendedMark) -> None:
+        """On the loop: everything up to `mark` is durable."""
 
 
 class Flusher:
@@ -35,6 +42,7 @@ class Flusher:
         self._executor = executor
         self._on_failure = on_failure
         self._dirty: set[Flushable] = set()
+        self._later: set[Flushable] = set()
         self._is_running = False
         self._is_scheduled = False
         self.failure: StorageError | None = None
@@ -50,18 +58,30 @@ class Flusher:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._start_round)
 
+    def mark_within(self, partition: Flushable, delay_ms: int) -> None:
+        """Flush policy `interval`: the partition is flushed at most `delay_ms` from now."""
+        if partition not in self._later:
+            self._later.add(partition)
+            self._idle.clear()
+            asyncio.get_running_loop().call_later(delay_ms / 1000, self._now_due, partition)
+
+    def _now_due(self, partition: Flushable) -> None:
+        if partition in self._later:
+            self._later.discard(partition)
+            self.mark_dirty(partition)
+
     def _start_round(self) -> None:
         self._is_scheduled = False
         if self._is_running or not self._dirty or self.failure is not None:
             return
         self._is_running = True
-        batch = [(partition, partition.log_end_offset) for partition in self._dirty]
+        batch = [(partition, partition.appended_mark()) for partition in self._dirty]
         self._dirty.clear()
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._executor, _flush_all, [partition for partition, _ in batch])
         future.add_done_callback(lambda done: self._finish_round(batch, done.result()))
 
-    def _finish_round(self, batch: Sequence[tuple[Flushable, int]], failure: StorageError | None) -> None:
+    def _finish_round(self, batch: Sequence[tuple[Flushable, AppendedMark]], failure: StorageError | None) -> None:
         self._is_running = False
         self.rounds += 1
         if failure is not None:
@@ -69,15 +89,17 @@ class Flusher:
             self._idle.set()
             self._on_failure(failure)
             return
-        for partition, end_offset in batch:
-            partition.flushed(end_offset)
+        for partition, mark in batch:
+            partition.flushed(mark)
         if self._dirty:
             self._start_round()
-        else:
+        elif not self._later:
             self._idle.set()
 
     async def drain(self) -> None:
         """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""
+        for partition in tuple(self._later):
+            self._now_due(partition)
         if self.failure is None:
             await self._idle.wait()
 

@@ -36,6 +36,7 @@ from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.coordinator import CoordinatorRuntime
 from mainstem.runtime.coordinator_shard import PartitionPort, RecordFormat, ShardSettings
+from mainstem.runtime.coordinator_timers import Scheduler
 from mainstem.wire.stored.consumer_offsets import decode_record, encode_record
 
 Response = TypeVar("Response")
@@ -118,7 +119,8 @@ def group_settings(config: BrokerConfig) -> GroupSettings:
 
 
 class Groups:
-    """One per broker, made on its loop after partitions follow the metadata, closed before they are.
+    """One per broker, made on its loop after partitions follow the metadata, closed before they are. `scheduler` None
+    stands for that loop.
 
     What clients ask comes in as commands of `core.group.commands` (`submit`, `list_groups`).
     """
@@ -130,7 +132,9 @@ class Groups:
         partitions: PartitionsPort,
         clock: Clock,
         log: Log,
+        *,
         new_uuid: Callable[[], object] = uuid4,
+        scheduler: Scheduler | None = None,
     ) -> None:
         self._broker_id = config.node_id
         self._partition_count = config.offsets_topic_num_partitions
@@ -146,6 +150,7 @@ class Groups:
             ShardSettings(config.offsets_commit_timeout_ms, Codec(config.offsets_topic_compression_codec)),
             clock,
             log,
+            scheduler,
         )
         self._creation: asyncio.Task[ErrorCode] | None = None
         self._is_closed = False

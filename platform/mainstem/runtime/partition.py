@@ -24,9 +24,11 @@ from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
-from mainstem.runtime.flusher import Flusher
+from mainstem.runtime.flusher import AppendedMark, Flusher
 
 SNAPSHOTS_KEPT = 2
+FLUSH_INTERVAL_MS_DEFAULT = 1000
+"""Of flush policy `interval` where Kafka's flush.ms is longer; Kafka's own default is never."""
 REPLAY_CHUNK_BYTES = 1 << 20
 
 
@@ -94,7 +96,8 @@ class Partition:
         self._log_end_offset = 0
         self.flushed_offset = 0
         self.fetch_waiters: set[FetchWaiter] = set()
-        self.appended_bytes = 0
+        self._appended_bytes = 0
+        self.readable_bytes = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.messages_in = 0
@@ -256,13 +259,15 @@ class Partition:
         if self._epochs.latest != self.leader_epoch:
             self._epochs.assign(self.leader_epoch, plan.base_offset)
             log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self._epochs.encode())
-        self.appended_bytes += size
+        self._appended_bytes += size
         self.bytes_in += size
         self.messages_in += header.records_count
         if self._is_durable and config.flush_policy == "commit":
             self._flusher.mark_dirty(self)
         else:
-            self._advance(end)
+            if self._is_durable and config.flush_policy == "interval":
+                self._flusher.mark_within(self, min(config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
+            self._advance(AppendedMark(end, self._appended_bytes))
         return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset, log_append_time)
 
     def _roll(self, log: PartitionLog) -> None:
@@ -297,17 +302,22 @@ class Partition:
         if self._log is not None and not self.is_closed:
             self._log.flush()
 
-    def flushed(self, end_offset: int) -> None:
-        """Everything below `end_offset` is durable."""
+    def appended_mark(self) -> AppendedMark:
+        return AppendedMark(self._log_end_offset, self._appended_bytes)
+
+    def flushed(self, mark: AppendedMark) -> None:
+        """Everything up to `mark` is durable."""
         if self.is_closed:
             return
-        self.flushed_offset = max(self.flushed_offset, end_offset)
-        self._advance(self.flushed_offset)
+        self.flushed_offset = max(self.flushed_offset, mark.end_offset)
+        self._advance(mark)
 
-    def _advance(self, high_watermark: int) -> None:
+    def _advance(self, mark: AppendedMark) -> None:
+        high_watermark = mark.end_offset
         if high_watermark <= self._high_watermark:
             return
         self._high_watermark = high_watermark
+        self.readable_bytes = mark.bytes
         waiters = self._commit_waiters
         while waiters and waiters[0][0] < high_watermark:
             waiters.popleft()[1](ErrorCode.NONE)

@@ -20,7 +20,9 @@ def offset_for_time(partition: Partition, timestamp: int) -> TimestampedOffset |
     if base is None:
         return None
     # The batch's largest timestamp is late enough, so one of its records is.
-    columns = records.decode(partition.log.read(base, end, 1), from_offset=partition.log_start_offset, limit=1)
+    columns = records.decode(
+        memoryview(partition.log.read(base, end, 1)), from_offset=partition.log_start_offset, limit=1
+    )
     for stamp, offset in zip(columns.timestamps, columns.offsets, strict=True):
         if stamp >= timestamp:
             return TimestampedOffset(stamp, offset)

@@ -11,8 +11,7 @@ from mainstem.runtime.partition import Partition
 class DelayedFetch:
     """Waits on all its partitions. `complete` is called exactly once, on the loop.
 
-    Bytes are counted by what was appended since, without reading: an estimate that may wake a reader early by the bytes
-    that are not committed yet, never late.
+    Bytes are counted as they become readable (below the high watermark), without reading them.
     """
 
     __slots__ = ("_complete", "_missing_bytes", "_partitions", "_start_bytes", "_timer")
@@ -23,14 +22,14 @@ class DelayedFetch:
         self._partitions = partitions
         self._missing_bytes = missing_bytes
         self._complete: Callable[[], None] | None = complete
-        self._start_bytes = sum(p.appended_bytes for p in partitions)
+        self._start_bytes = sum(p.readable_bytes for p in partitions)
         for partition in partitions:
             partition.fetch_waiters.add(self)
         self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self.finish)
 
     def wake(self, *, at_once: bool = False) -> None:
         """A partition's high watermark moved."""
-        if at_once or sum(p.appended_bytes for p in self._partitions) - self._start_bytes >= self._missing_bytes:
+        if at_once or sum(p.readable_bytes for p in self._partitions) - self._start_bytes >= self._missing_bytes:
             self.finish()
 
     def finish(self) -> None:

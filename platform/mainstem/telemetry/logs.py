@@ -1,6 +1,6 @@
-"""structlog, set up once by whoever owns the process; a library user's own set-up is left alone.
+"""Logs of this project: structlog, on standard error, apart from whatever the program around us has set up.
 
-Normal work is silent at INFO; WARNING asks someone to act.
+Normal work is silent at INFO; WARNING asks someone to act. In-process use starts at WARNING, `mainstem broker` at INFO.
 """
 
 from __future__ import annotations
@@ -9,31 +9,31 @@ import sys
 
 from mainstem.api.context import Log
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_level = LEVELS["warning"]
 
 
 def configure(level: str = "info") -> None:
-    """Lines for people on standard error. Raises: ValueError naming the levels."""
-    import logging
-
-    import structlog
-
+    """For the owner of a process; loggers made before keep their level. Raises: ValueError naming the levels."""
+    global _level  # noqa: PLW0603 - one level for the process
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    _level = LEVELS[level]
 
 
 def get_logger(name: str) -> Log:
     import structlog
 
-    logger: Log = structlog.get_logger(component=name)
+    logger: Log = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_level),
+        component=name,
+    )
     return logger

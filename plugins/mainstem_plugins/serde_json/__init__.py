@@ -7,6 +7,7 @@ JSON has no NaN and no infinity: both become null. Bytes and sets have no form i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,16 +24,14 @@ class JsonConfig(PluginConfig, frozen=True, kw_only=True):
 
 class JsonSerializer:
     def __init__(self, config: JsonConfig) -> None:
-        self._options = orjson.OPT_SORT_KEYS if config.sort_keys else 0
+        option = orjson.OPT_SORT_KEYS if config.sort_keys else 0
+        self._dumps = partial(orjson.dumps, default=_fields_of, option=option)
 
     def dumps_many(self, values: Sequence[Any]) -> list[bytes | None]:
         return each(self._dumps, values, (orjson.JSONEncodeError,))
 
     def loads_many(self, data: Sequence[bytes | None]) -> list[Any]:
         return each(orjson.loads, data, (orjson.JSONDecodeError,))
-
-    def _dumps(self, value: Any) -> bytes:
-        return orjson.dumps(value, _fields_of, self._options)
 
 
 def _fields_of(value: Any) -> Any:
@@ -43,6 +42,4 @@ def _fields_of(value: Any) -> Any:
 
 @hookimpl
 def mainstem_register_serializers() -> list[SerializerSpec]:
-    return [
-        SerializerSpec(name="json", content_type="application/json", open=JsonSerializer, config=JsonConfig)
-    ]
+    return [SerializerSpec(name="json", content_type="application/json", open=JsonSerializer, config=JsonConfig)]

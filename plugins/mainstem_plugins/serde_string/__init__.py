@@ -20,9 +20,7 @@ class StringSerializer:
     def __init__(self, config: StringConfig) -> None:
         try:
             "".encode(config.encoding)
-        except (
-            LookupError
-        ):  # also for codecs such as base64, which Python knows and which are no text encodings
+        except LookupError:  # also for codecs such as base64, which Python knows and which are no text encodings
             raise ConfigError("encoding", config.encoding, "a text encoding that Python knows") from None
         self._encoding = codecs.lookup(config.encoding).name
 
@@ -43,6 +41,4 @@ class StringSerializer:
 
 @hookimpl
 def mainstem_register_serializers() -> list[SerializerSpec]:
-    return [
-        SerializerSpec(name="string", content_type="text/plain", open=StringSerializer, config=StringConfig)
-    ]
+    return [SerializerSpec(name="string", content_type="text/plain", open=StringSerializer, config=StringConfig)]

@@ -49,9 +49,7 @@ def test_partition_is_the_positive_hash_modulo_the_count(key, partition_count):
 
 def test_an_empty_key_is_a_key():
     partitioner = Murmur2Partitioner(Murmur2Config(seed=3))
-    assert {tuple(partitioner.partition_many("t", [b""], 50)) for _ in range(20)} == {
-        (murmur2(b"") % 2**31 % 50,)
-    }
+    assert {tuple(partitioner.partition_many("t", [b""], 50)) for _ in range(20)} == {(murmur2(b"") % 2**31 % 50,)}
 
 
 def test_records_without_a_key_stay_together_and_move_from_batch_to_batch():

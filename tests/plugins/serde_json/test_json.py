@@ -15,10 +15,7 @@ from mainstem_plugins.serde_json import JsonConfig, JsonSerializer, mainstem_reg
 [SPEC] = mainstem_register_serializers()
 
 json_values = st.recursive(
-    st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda children: st.lists(children | st.none()) | st.dictionaries(st.text(), children | st.none()),
     max_leaves=10,
 )

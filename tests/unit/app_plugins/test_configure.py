@@ -44,9 +44,7 @@ def test_a_path_fits_a_setting_that_is_text():
 
 
 def test_an_unknown_key_suggests_the_nearest():
-    with pytest.raises(
-        ConfigError, match=r"pth='a'.*connector files has no such setting; did you mean path\?"
-    ):
+    with pytest.raises(ConfigError, match=r"pth='a'.*connector files has no such setting; did you mean path\?"):
         configure(FilesConfig, {"pth": "a"}, owner="connector files")
 
 

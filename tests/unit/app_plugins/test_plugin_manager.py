@@ -87,16 +87,12 @@ def test_a_broken_plugin_is_named_and_skipped(installed):
     manager = PluginManager(installed(serde_broken=None, serde_json=serializers("json")))
     manager.load_all()
     assert [entry.spec.name for entry in manager.registered()] == ["json"]
-    assert manager.broken()["serde-broken"].reason == (
-        "ModuleNotFoundError: No module named 'made_up_serde_broken'"
-    )
+    assert manager.broken()["serde-broken"].reason == ("ModuleNotFoundError: No module named 'made_up_serde_broken'")
 
 
 def test_selecting_a_broken_plugin_says_which_and_why(installed):
     manager = PluginManager(installed(serde_broken=None, serde_json=serializers("json")))
-    with pytest.raises(
-        PluginError, match=r"its plugin serde-broken of - cannot be used: ModuleNotFoundError"
-    ):
+    with pytest.raises(PluginError, match=r"its plugin serde-broken of - cannot be used: ModuleNotFoundError"):
         manager.find(SerializerSpec, "broken")
 
 
@@ -181,9 +177,7 @@ def from_distribution(point: EntryPoint, name: str, version: str) -> EntryPoint:
 def test_entry_points_of_one_name_from_two_distributions_stop_the_start(installed):
     points = installed(serde_json=serializers("json"), serde_other=serializers("other"))
     vars(points[1])["name"] = "serde-json"
-    manager = PluginManager(
-        [from_distribution(points[0], "one", "1"), from_distribution(points[1], "two", "2")]
-    )
+    manager = PluginManager([from_distribution(points[0], "one", "1"), from_distribution(points[1], "two", "2")])
     with pytest.raises(PluginError, match="two has an entry point of the same name as another distribution"):
         manager.load_all()
 
@@ -227,7 +221,5 @@ def test_finding_our_own_storage_imports_no_other_plugin():
         print(sorted(name for name in sys.modules if name.startswith("mainstem_plugins.")
                      and name.count(".") == 1))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['mainstem_plugins.storage_segments']"

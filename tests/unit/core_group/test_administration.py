@@ -65,8 +65,8 @@ class TestList:
 
     def test_all(self, two: Any) -> None:
         assert listed(two) == [
-            ("g", "consumer", "Stable", "Classic"),
-            ("simple", "", "Empty", "Classic"),
+            ("g", "consumer", "Stable", "classic"),
+            ("simple", "", "Empty", "classic"),
         ]
 
     @pytest.mark.parametrize(

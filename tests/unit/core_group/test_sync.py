@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mainstem.core.group.classic_state import GroupState
+from mainstem.core.group.commands import LeaveGroup, LeavingMember
 from mainstem.core.group.records import GroupStored
 from mainstem.model.errors import ErrorCode
 
@@ -138,7 +139,7 @@ def test_a_leader_that_never_syncs_is_out_and_the_followers_go_on(bench: Any) ->
 
 
 class TestAppendFailures:
-    def test_everybody_who_waits_gets_the_error_and_the_group_is_as_it_was_stored(self, bench: Any) -> None:
+    def test_everybody_who_waits_gets_the_error_and_the_group_gathers_again(self, bench: Any) -> None:
         (first,) = bench.stable_group()
         newcomer, again = bench.join(), bench.join(first.member_id)
         waiting = bench.sync(newcomer.result)
@@ -146,22 +147,37 @@ class TestAppendFailures:
         call = bench.sync(again.result, {first.member_id: b"x"})
         assert call.result is waiting.result is ErrorCode.COORDINATOR_NOT_AVAILABLE
         bench.refuse_appends = None
-        assert (bench.group.state, bench.group.generation) == (GroupState.STABLE, 1)
-        assert bench.heartbeat(first.member_id, 1) is ErrorCode.NONE
-        assert bench.heartbeat(newcomer.result.member_id, 2) is ErrorCode.UNKNOWN_MEMBER_ID
+        assert bench.group.state is GroupState.PREPARING_REBALANCE
+        assert bench.heartbeat(first.member_id, 2) is ErrorCode.REBALANCE_IN_PROGRESS
+        bench.stabilize(bench.join(first.member_id), bench.join(newcomer.result.member_id))
+        assert bench.group.generation == 3
 
-    def test_a_generation_that_could_not_be_stored_is_never_given_again(self, bench: Any) -> None:
+    def test_the_generation_before_stays_fenced(self, bench: Any) -> None:
+        """It was told to members; one that missed it must not commit what the others may have taken over."""
         (first,) = bench.stable_group()
         again = bench.join(first.member_id)
         bench.refuse_appends = ErrorCode.COORDINATOR_NOT_AVAILABLE
         bench.sync(again.result)
         bench.refuse_appends = None
-        assert bench.join(first.member_id).result.generation == 3
+        assert bench.commit(1, generation=1, member_id=first.member_id) is ErrorCode.ILLEGAL_GENERATION
+
+    def test_members_that_do_not_come_back_after_it_are_out(self, bench: Any) -> None:
+        (first,) = bench.stable_group()
+        newcomer, again = bench.join(), bench.join(first.member_id)
+        bench.sync(newcomer.result)
+        bench.advance(10_000)
+        bench.refuse_appends = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        bench.sync(again.result)
+        bench.refuse_appends = None
+        bench.advance(10_000)
+        assert bench.group.state is GroupState.EMPTY
 
     def test_a_group_that_could_not_be_created_is_unknown(self, bench: Any) -> None:
         bench.refuse_appends = ErrorCode.COORDINATOR_NOT_AVAILABLE
         call = bench.join()
         assert call.result.error is ErrorCode.COORDINATOR_NOT_AVAILABLE
+        pending = bench.join(requires_member_id=True)
+        assert pending.result is ErrorCode.COORDINATOR_NOT_AVAILABLE
         assert bench.shard.groups == {}
         bench.refuse_appends = None
         bench.stable_group()
@@ -173,18 +189,15 @@ class TestAppendFailures:
         bench.refuse_appends = ErrorCode.UNKNOWN_SERVER_ERROR
         assert bench.sync(call.result).result is ErrorCode.UNKNOWN_SERVER_ERROR
         bench.refuse_appends = None
-        assert bench.group.is_simple
         assert list(bench.committed().values()) == [7]
-        bench.stable_group()
+        bench.stabilize(bench.join(call.result.member_id))
 
-    def test_an_end_that_could_not_be_stored_leaves_sessions_to_end_it(self, bench: Any) -> None:
+    def test_an_end_that_could_not_be_stored_is_an_end_all_the_same(self, bench: Any) -> None:
         (leader,) = bench.stable_group()
         bench.refuse_appends = ErrorCode.COORDINATOR_NOT_AVAILABLE
-        from mainstem.core.group.commands import LeaveGroup, LeavingMember
-
         left = bench.send(LeaveGroup(group_id="g", members=(LeavingMember(leader.member_id, None),)))
         assert left.result is ErrorCode.COORDINATOR_NOT_AVAILABLE
         bench.refuse_appends = None
-        assert bench.group.state is GroupState.STABLE
-        bench.advance(10_000)
-        assert bench.group.state is GroupState.EMPTY
+        assert (bench.group.state, bench.group.generation) == (GroupState.EMPTY, 2)
+        (again,) = bench.stable_group()
+        assert again.generation == 3

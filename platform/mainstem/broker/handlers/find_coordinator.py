@@ -45,7 +45,7 @@ async def _find(context: RequestContext, services: Services, key_type: int, key:
     if location.error is not ErrorCode.NONE or endpoint is None:
         return _refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, "the coordinator is not available")
     host, port = endpoint
-    return Coordinator(key=key, node_id=location.broker_id, host=host, port=port)
+    return Coordinator(key=key, node_id=location.broker_id, host=host, port=port, error_message="")
 
 
 def _refused(key: str, error: ErrorCode, message: str) -> Coordinator:

@@ -23,7 +23,9 @@ def handle(
 ) -> JoinGroupResponse | asyncio.Future[JoinGroupResponse]:
     version = context.api_version
     client_id = context.client_id or ""
-    protocols = {p.name: p for p in reversed(request.protocols)}
+    protocols: dict[str, MemberProtocol] = {}
+    for protocol in request.protocols:
+        protocols.setdefault(protocol.name, MemberProtocol(protocol.name, protocol.metadata))
     has_timeout = version >= FIRST_VERSION_WITH_REBALANCE_TIMEOUT
     command = JoinGroup(
         group_id=request.group_id,
@@ -35,7 +37,7 @@ def handle(
         session_timeout_ms=request.session_timeout_ms,
         rebalance_timeout_ms=request.rebalance_timeout_ms if has_timeout else request.session_timeout_ms,
         protocol_type=request.protocol_type,
-        protocols=tuple(MemberProtocol(p.name, p.metadata) for p in reversed(protocols.values())),
+        protocols=tuple(protocols.values()),
         requires_member_id=version >= FIRST_VERSION_THAT_REQUIRES_MEMBER_ID,
         skips_assignment=version >= FIRST_VERSION_THAT_SKIPS_ASSIGNMENT,
         reason=request.reason or "",

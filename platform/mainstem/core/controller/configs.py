@@ -75,9 +75,7 @@ def plan_config_edits(
     except ConfigError as error:
         return ConfigPlan(error=ErrorCode.INVALID_CONFIG, message=str(error))
     changes = [
-        ConfigChanged(
-            resource_type=resource.type, resource_name=resource.name, key=edit.key, value=after.get(edit.key)
-        )
+        ConfigChanged(resource_type=resource.type, resource_name=resource.name, key=edit.key, value=after.get(edit.key))
         for edit in edits
         if before.get(edit.key) != after.get(edit.key)
     ]
@@ -89,9 +87,7 @@ def _edits_problem(edits: Sequence[ConfigEdit]) -> str | None:
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         return f"the key {twice} appears more than once"
-    empty = [
-        edit.key for edit in edits if edit.value is None and edit.operation is not ConfigOperation.DELETE
-    ]
+    empty = [edit.key for edit in edits if edit.value is None and edit.operation is not ConfigOperation.DELETE]
     return f"a value is needed for {', '.join(empty)}" if empty else None
 
 
@@ -140,9 +136,7 @@ def _edited(
     return after
 
 
-def _edited_list(
-    resource: ConfigResource, before: Mapping[str, str], edit: ConfigEdit, static: BrokerConfig
-) -> str:
+def _edited_list(resource: ConfigResource, before: Mapping[str, str], edit: ConfigEdit, static: BrokerConfig) -> str:
     key = _keys_of(resource).get(edit.key)
     if key is None or key.type is not ConfigType.LIST:
         raise ConfigError(edit.key, edit.value, f"{edit.operation.name} works on lists only")

@@ -32,8 +32,7 @@ def _place_partition(ordered: Sequence[BrokerRegistration], count: int, turn: in
     chosen = [ordered[first]]
     shift = turn // len(ordered)
     others = [
-        ordered[(first + 1 + (shift + step) % (len(ordered) - 1)) % len(ordered)]
-        for step in range(len(ordered) - 1)
+        ordered[(first + 1 + (shift + step) % (len(ordered) - 1)) % len(ordered)] for step in range(len(ordered) - 1)
     ]
     while len(chosen) < count:
         racks = {broker.rack for broker in chosen}

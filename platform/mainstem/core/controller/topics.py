@@ -126,9 +126,7 @@ def _plan_partitions(
         placed = place(image.brokers.values(), factor, range(present, total), start)
     else:
         if len(assignments) != total - present:
-            problem = (
-                f"{total - present} partition(s) are to be added, but {len(assignments)} assigned to brokers"
-            )
+            problem = f"{total - present} partition(s) are to be added, but {len(assignments)} assigned to brokers"
             raise _Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, problem)
         for broker_ids in assignments:
             _check_assignment(image, broker_ids, factor)
@@ -147,9 +145,7 @@ def _check_name(image: MetadataImage, name: str) -> None:
     if may_collide(name):
         similar = image.similar_names.get(unified(name))
         if similar:
-            problem = (
-                f"topic name {name!r} collides with {similar[0]!r}: metrics cannot tell '.' and '_' apart"
-            )
+            problem = f"topic name {name!r} collides with {similar[0]!r}: metrics cannot tell '.' and '_' apart"
             raise _Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
 
 

@@ -21,7 +21,7 @@ from mainstem.core.group.results import (
 from mainstem.core.group.turn import Turn, join_timer, sync_timer
 from mainstem.model.errors import ErrorCode
 
-CLASSIC_TYPE = "Classic"
+CLASSIC_TYPE = "classic"
 
 
 def describe(turn: Turn, group: ClassicGroup | None, command: DescribeGroup) -> None:

@@ -6,6 +6,7 @@ Source: Kafka's `GroupMetadataManager.classicGroupJoin*`, 4.1.
 
 from __future__ import annotations
 
+from mainstem.core.group.classic_member import Member
 from mainstem.core.group.classic_rebalance import (
     answer_join,
     answer_sync,
@@ -15,7 +16,7 @@ from mainstem.core.group.classic_rebalance import (
     rebalance_or_complete,
     renew_session,
 )
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import JoinGroup, SessionExpired
 from mainstem.core.group.results import JoinResult, SyncResult
 from mainstem.core.group.turn import Turn, session_timer
@@ -28,9 +29,7 @@ def join_problem(turn: Turn, command: JoinGroup) -> ErrorCode:
     if not command.group_id:
         return ErrorCode.INVALID_GROUP_ID
     if not (
-        settings.group_min_session_timeout_ms
-        <= command.session_timeout_ms
-        <= settings.group_max_session_timeout_ms
+        settings.group_min_session_timeout_ms <= command.session_timeout_ms <= settings.group_max_session_timeout_ms
     ):
         return ErrorCode.INVALID_SESSION_TIMEOUT
     return ErrorCode.NONE
@@ -161,9 +160,7 @@ def _rejoin(turn: Turn, group: ClassicGroup, command: JoinGroup, member: Member,
 def _park(turn: Turn, group: ClassicGroup, command: JoinGroup, member: Member) -> None:
     """Take over what the join says and let it wait. An older join of the same member gives way: its client
     asked again."""
-    answer_join(
-        turn, group, member, JoinResult(error=ErrorCode.REBALANCE_IN_PROGRESS, member_id=member.member_id)
-    )
+    answer_join(turn, group, member, JoinResult(error=ErrorCode.REBALANCE_IN_PROGRESS, member_id=member.member_id))
     group.update(member, command.protocols, command.rebalance_timeout_ms, command.session_timeout_ms)
     group.park_join(member, command.token)
 
@@ -177,10 +174,7 @@ def _replace_static(turn: Turn, group: ClassicGroup, command: JoinGroup, old: Me
     answer_sync(turn, old, SyncResult(error=fenced))
     turn.cancel(session_timer(group.group_id, old.member_id))
     old_leader = group.leader_id
-    was_pending_sync = old.member_id in group.pending_syncs
     member = group.replace_static(old, command.new_member_id)
-    if was_pending_sync:
-        group.pending_syncs.add(member.member_id)
     group.update(member, command.protocols, command.rebalance_timeout_ms, command.session_timeout_ms)
     renew_session(turn, group, member)
     if group.state is GroupState.STABLE and group.select_protocol() == group.protocol_name:

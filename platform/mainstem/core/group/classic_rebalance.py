@@ -7,7 +7,8 @@ them), 4.1.
 
 from __future__ import annotations
 
-from mainstem.core.group.classic_state import ClassicGroup, GroupState, Member
+from mainstem.core.group.classic_member import Member
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import (
     InitialDelayOver,
     JoinPhaseExpired,
@@ -57,9 +58,7 @@ def prepare(turn: Turn, group: ClassicGroup, reason: str) -> None:
     elif group.has_all_joined:
         complete(turn, group)
     else:
-        turn.wake(
-            join_timer(group.group_id), group.rebalance_timeout_ms, JoinPhaseExpired(group_id=group.group_id)
-        )
+        turn.wake(join_timer(group.group_id), group.rebalance_timeout_ms, JoinPhaseExpired(group_id=group.group_id))
 
 
 def _await_more(turn: Turn, group: ClassicGroup, delay_ms: int, remaining_ms: int) -> None:
@@ -81,9 +80,7 @@ def initial_delay_over(turn: Turn, group: ClassicGroup, command: InitialDelayOve
 def complete(turn: Turn, group: ClassicGroup) -> None:
     """End the join phase with those who joined; static members may be absent, dynamic ones are out."""
     turn.cancel(join_timer(group.group_id))
-    for member in [
-        m for m in group.members.values() if not m.is_awaiting_join and m.group_instance_id is None
-    ]:
+    for member in [m for m in group.members.values() if not m.is_awaiting_join and m.group_instance_id is None]:
         turn.note("group.member_did_not_rejoin", group_id=group.group_id, member_id=member.member_id)
         group.remove(member.member_id)
         turn.cancel(session_timer(group.group_id, member.member_id))
@@ -91,9 +88,7 @@ def complete(turn: Turn, group: ClassicGroup) -> None:
         _complete_empty(turn, group)
     elif not _elect_joined_leader(group):
         # Only static members are left and none of them came back: wait on, until their sessions end.
-        turn.wake(
-            join_timer(group.group_id), group.rebalance_timeout_ms, JoinPhaseExpired(group_id=group.group_id)
-        )
+        turn.wake(join_timer(group.group_id), group.rebalance_timeout_ms, JoinPhaseExpired(group_id=group.group_id))
     else:
         _begin_generation(turn, group)
 
@@ -104,7 +99,7 @@ def _complete_empty(turn: Turn, group: ClassicGroup) -> None:
         GroupStored(
             group_id=group.group_id,
             protocol_type=group.protocol_type or "",
-            generation=group.next_generation,
+            generation=group.generation + 1,
             protocol=None,
             leader=None,
             state_since_ms=turn.now_ms,
@@ -126,7 +121,7 @@ def _elect_joined_leader(group: ClassicGroup) -> bool:
 
 
 def _begin_generation(turn: Turn, group: ClassicGroup) -> None:
-    group.generation = group.generation_given = group.next_generation
+    group.generation += 1
     group.protocol_name = group.select_protocol()
     group.was_joined_during_delay = False
     group.enter(GroupState.COMPLETING_REBALANCE, turn.now_ms)
@@ -172,9 +167,7 @@ def answer_sync(turn: Turn, member: Member, result: SyncResult) -> None:
         turn.reply(token, result)
 
 
-def drop(
-    turn: Turn, group: ClassicGroup, member: Member, error: ErrorCode = ErrorCode.UNKNOWN_MEMBER_ID
-) -> None:
+def drop(turn: Turn, group: ClassicGroup, member: Member, error: ErrorCode = ErrorCode.UNKNOWN_MEMBER_ID) -> None:
     """Take a member out, answering whatever it is parked in so that a client that is still there can begin
     anew."""
     answer_join(turn, group, member, JoinResult(error=error))

@@ -11,7 +11,7 @@ the coordinator moves, and clients rebuild it by rejoining.
       ▲               │                                                                           │
       └──nobody left──┘ <─────────────────────────────────────────────────────────────────────────┘
 
-Source: Kafka's `ClassicGroup`, `ClassicGroupMember`, 4.1.
+Source: Kafka's `ClassicGroup`, 4.1.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+from mainstem.core.group.classic_member import Member
 from mainstem.core.group.commands import MemberProtocol
 from mainstem.core.group.records import GroupMember, GroupStored
 from mainstem.core.group.results import JoinedMember, JoinResult
@@ -52,72 +53,6 @@ _BEFORE = {
 }
 
 
-class Member:
-    """`join_token` and `sync_token` are set while the member is parked in that request. `is_new` until its
-    first join ends."""
-
-    __slots__ = (
-        "assignment",
-        "client_host",
-        "client_id",
-        "group_instance_id",
-        "is_new",
-        "join_token",
-        "member_id",
-        "protocols",
-        "rebalance_timeout_ms",
-        "session_timeout_ms",
-        "sync_token",
-    )
-
-    def __init__(
-        self,
-        *,
-        member_id: str,
-        group_instance_id: str | None,
-        client_id: str,
-        client_host: str,
-        rebalance_timeout_ms: int,
-        session_timeout_ms: int,
-        protocols: tuple[MemberProtocol, ...],
-        assignment: bytes = b"",
-    ) -> None:
-        self.member_id = member_id
-        self.group_instance_id = group_instance_id
-        self.client_id = client_id
-        self.client_host = client_host
-        self.rebalance_timeout_ms = rebalance_timeout_ms
-        self.session_timeout_ms = session_timeout_ms
-        self.protocols = protocols
-        self.assignment = assignment
-        self.is_new = False
-        self.join_token: Any = None
-        self.sync_token: Any = None
-
-    @property
-    def is_awaiting_join(self) -> bool:
-        return self.join_token is not None
-
-    @property
-    def is_parked(self) -> bool:
-        return self.join_token is not None or self.sync_token is not None
-
-    def satisfies_heartbeat(self) -> bool:
-        """A parked member cannot send heartbeats, so it counts as alive; a new one is timed out even while
-        parked, since
-        it may have retried under another id."""
-        return not self.is_new and self.is_parked
-
-    def metadata(self, protocol_name: str | None) -> bytes:
-        """For a protocol that the whole group chose."""
-        found = self.find_metadata(protocol_name)
-        assert found is not None, f"member {self.member_id} has no protocol {protocol_name!r}"
-        return found
-
-    def find_metadata(self, protocol_name: str | None) -> bytes | None:
-        return next((p.metadata for p in self.protocols if p.name == protocol_name), None)
-
-
 class ClassicGroup:
     """Owned by its shard. Members are kept in the order in which they came."""
 
@@ -127,9 +62,6 @@ class ClassicGroup:
         self.previous_state = GroupState.DEAD
         self.state_since_ms = now_ms
         self.generation = 0
-        self.generation_given = 0
-        """The highest generation any member was ever told; a generation that could not be stored is not given
-        twice."""
         self.protocol_type: str | None = None
         self.protocol_name: str | None = None
         self.leader_id: str | None = None
@@ -141,21 +73,21 @@ class ClassicGroup:
         self.joins_parked = 0
         self.was_joined_during_delay = False
         self.persisted: GroupStored | None = None
+        self.replaced: Member | None = None
+        """The static member that gave way in the decision that is being written, to be put back if it cannot be."""
         self._protocol_counts: Counter[str] = Counter()
 
     @classmethod
     def from_stored(cls, stored: GroupStored) -> ClassicGroup:
         group = cls(stored.group_id, stored.state_since_ms)
         group.state = GroupState.STABLE if stored.members else GroupState.EMPTY
-        group.generation = group.generation_given = stored.generation
+        group.generation = stored.generation
         group.protocol_type = stored.protocol_type or None
         group.protocol_name = stored.protocol
         group.leader_id = stored.leader
         for kept in stored.members:
             # Version 0 of the record has no rebalance timeout; the session timeout served for both then.
-            rebalance_ms = (
-                kept.session_timeout_ms if kept.rebalance_timeout_ms == -1 else kept.rebalance_timeout_ms
-            )
+            rebalance_ms = kept.session_timeout_ms if kept.rebalance_timeout_ms == -1 else kept.rebalance_timeout_ms
             group._insert(
                 Member(
                     member_id=kept.member_id,
@@ -182,12 +114,16 @@ class ClassicGroup:
             if self.state is GroupState.COMPLETING_REBALANCE:
                 self.enter(GroupState.STABLE, stored.state_since_ms)
         elif stored.generation > self.generation:
-            self.generation = self.generation_given = stored.generation
-            self.protocol_name = None
-            self.leader_id = None
-            self.pending_syncs.clear()
-            self.was_joined_during_delay = False
-            self.enter(GroupState.EMPTY, stored.state_since_ms)
+            self.become_empty(stored)
+        self.replaced = None
+
+    def become_empty(self, stored: GroupStored) -> None:
+        self.generation = stored.generation
+        self.protocol_name = None
+        self.leader_id = None
+        self.pending_syncs.clear()
+        self.was_joined_during_delay = False
+        self.enter(GroupState.EMPTY, stored.state_since_ms)
 
     def stored(self, assignments: dict[str, bytes]) -> GroupStored:
         """The record of the current generation with `assignments` by member id; a member without one gets an
@@ -213,10 +149,6 @@ class ClassicGroup:
                 for m in self.members.values()
             ),
         )
-
-    @property
-    def next_generation(self) -> int:
-        return max(self.generation, self.generation_given) + 1
 
     # --- state ----------------------------------------------------------------------------------------------
 
@@ -294,13 +226,29 @@ class ClassicGroup:
             protocols=old.protocols,
             assignment=old.assignment,
         )
-        self.members = {m.member_id: m for m in (new if m is old else m for m in self.members.values())}
-        assert old.group_instance_id is not None, "only static members are replaced"
-        self.static_members[old.group_instance_id] = new_member_id
-        if self.is_leader(old.member_id):
-            self.leader_id = new_member_id
-        self.pending_syncs.discard(old.member_id)
+        self._put_in_place(old, new)
+        self.replaced = old
         return new
+
+    def put_back_replaced(self) -> None:
+        """The replacement could not be written: the old member is the one again."""
+        old, self.replaced = self.replaced, None
+        assert old is not None, f"nobody was replaced in {self.group_id}"
+        assert old.group_instance_id is not None, "only static members are replaced"
+        new = self.members[self.static_members[old.group_instance_id]]
+        self._protocol_counts.subtract(p.name for p in new.protocols)
+        self._protocol_counts.update(p.name for p in old.protocols)
+        self._put_in_place(new, old)
+
+    def _put_in_place(self, old: Member, new: Member) -> None:
+        assert old.group_instance_id is not None, "only static members are replaced"
+        self.members = {m.member_id: m for m in (new if m is old else m for m in self.members.values())}
+        self.static_members[old.group_instance_id] = new.member_id
+        if self.is_leader(old.member_id):
+            self.leader_id = new.member_id
+        if old.member_id in self.pending_syncs:
+            self.pending_syncs.remove(old.member_id)
+            self.pending_syncs.add(new.member_id)
 
     def update(
         self,
@@ -374,9 +322,7 @@ class ClassicGroup:
         topics = self.subscribed_topics()
         return self.has_consumer_protocol if topics is None else topic in topics
 
-    def joined(
-        self, member: Member, *, skip_assignment: bool = False, with_members: bool = True
-    ) -> JoinResult:
+    def joined(self, member: Member, *, skip_assignment: bool = False, with_members: bool = True) -> JoinResult:
         """The answer that lets `member` into the current generation; the leader also gets everybody's
         metadata."""
         members: tuple[JoinedMember, ...] = ()

@@ -38,9 +38,7 @@ def _sync_problem(group: ClassicGroup, command: SyncGroup) -> ErrorCode:
         return problem
     if command.generation != group.generation:
         return ErrorCode.ILLEGAL_GENERATION
-    if _differs(command.protocol_type, group.protocol_type) or _differs(
-        command.protocol_name, group.protocol_name
-    ):
+    if _differs(command.protocol_type, group.protocol_type) or _differs(command.protocol_name, group.protocol_name):
         return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     if group.state is GroupState.PREPARING_REBALANCE:
         return ErrorCode.REBALANCE_IN_PROGRESS
@@ -52,9 +50,7 @@ def _differs(said: str | None, known: str | None) -> bool:
 
 
 def _synced(group: ClassicGroup, assignment: bytes) -> SyncResult:
-    return SyncResult(
-        protocol_type=group.protocol_type, protocol_name=group.protocol_name, assignment=assignment
-    )
+    return SyncResult(protocol_type=group.protocol_type, protocol_name=group.protocol_name, assignment=assignment)
 
 
 def _take_assignment(turn: Turn, group: ClassicGroup, assignments: dict[str, bytes]) -> None:

@@ -38,7 +38,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     def refused(self, error: ErrorCode) -> Any:
         """The result that says `error` and nothing else."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} does not say how it is refused")
 
 
 class JoinGroup(Command, frozen=True, kw_only=True):
@@ -88,9 +88,7 @@ class Heartbeat(Command, frozen=True, kw_only=True):
     def refused(self, error: ErrorCode) -> HeartbeatResult:
         # A group that is still being read back cannot know the member; telling it so would make it rejoin for
         # nothing.
-        return HeartbeatResult(
-            error=ErrorCode.NONE if error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS else error
-        )
+        return HeartbeatResult(error=ErrorCode.NONE if error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS else error)
 
 
 class LeavingMember(msgspec.Struct, frozen=True):
@@ -108,9 +106,7 @@ class LeaveGroup(Command, frozen=True, kw_only=True):
     def refused(self, error: ErrorCode) -> LeaveResult:
         if error is not ErrorCode.UNKNOWN_MEMBER_ID:
             return LeaveResult(error=error)
-        return LeaveResult(
-            members=tuple(LeftMember(m.member_id, m.group_instance_id, error) for m in self.members)
-        )
+        return LeaveResult(members=tuple(LeftMember(m.member_id, m.group_instance_id, error) for m in self.members))
 
 
 class OffsetToCommit(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,9 +58,7 @@ def _commit_problem(group: ClassicGroup | None, command: CommitOffsets) -> Error
         if not has_generation:
             return ErrorCode.NONE
         # Clients before OffsetCommit 9 know only the older code.
-        return (
-            ErrorCode.GROUP_ID_NOT_FOUND if command.knows_group_id_not_found else ErrorCode.ILLEGAL_GENERATION
-        )
+        return ErrorCode.GROUP_ID_NOT_FOUND if command.knows_group_id_not_found else ErrorCode.ILLEGAL_GENERATION
     if not has_generation and group.state is GroupState.EMPTY:
         return ErrorCode.NONE
     if not has_generation and not command.member_id and command.group_instance_id is None:

@@ -48,9 +48,9 @@ from mainstem.core.group.records import (
     OffsetRemoved,
     OffsetStored,
 )
-from mainstem.core.group.results import JoinResult, SyncResult
+from mainstem.core.group.results import JoinResult
 from mainstem.core.group.settings import GroupSettings
-from mainstem.core.group.turn import Turn, join_timer, session_timer, sync_timer
+from mainstem.core.group.turn import Turn
 from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import NO_PRODUCER_ID
 
@@ -108,10 +108,6 @@ class GroupShard:
             return
         if group is None:
             group = ClassicGroup(command.group_id, turn.now_ms)
-            if not group.supports(command.protocol_type, (p.name for p in command.protocols)):
-                # Kafka would remember an empty group of that name; there is nothing worth remembering.
-                turn.reply(command.token, JoinResult(error=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
-                return
             self.groups[command.group_id] = group
             turn.write(group.stored({}))
         classic_join.join(turn, group, command)
@@ -199,34 +195,34 @@ class GroupShard:
         return turn.decision
 
     def reject(self, records: Sequence[GroupRecord], error: ErrorCode, now_ms: int) -> Decision[GroupRecord]:
-        """`records` were decided and could not be written: everybody parked in their groups gets `error`, and
-        the groups
-        are as they were stored last. Offsets need nothing, they change by `apply` alone."""
+        """`records` were decided and could not be written; their replies were refused with `error`, their timers not
+        set.
+
+        The groups go on as Kafka's do. Offsets need nothing, they change by `apply` alone.
+        """
         turn = Turn(self.settings, now_ms)
-        for group_id in {r.group_id: None for r in records if isinstance(r, GroupStored)}:
-            self._restore(turn, self.groups[group_id], error)
+        for record in records:
+            if isinstance(record, GroupStored):
+                self._reject_group(turn, self.groups[record.group_id], record, error)
         return turn.decision
 
-    def _restore(self, turn: Turn, group: ClassicGroup, error: ErrorCode) -> None:
-        for member in group.members.values():
-            classic_rebalance.answer_join(
-                turn, group, member, JoinResult(error=error, member_id=member.member_id)
-            )
-            classic_rebalance.answer_sync(turn, member, SyncResult(error=error))
-        for member_id in (*group.members, *sorted(group.pending_joins)):
-            turn.cancel(session_timer(group.group_id, member_id))
-        turn.cancel(join_timer(group.group_id))
-        turn.cancel(sync_timer(group.group_id))
-        if group.persisted is not None:
-            restored = ClassicGroup.from_stored(group.persisted)
-            restored.generation_given = group.generation_given
-            self.groups[group.group_id] = restored
-            for member in restored.members.values():
-                classic_rebalance.renew_session(turn, restored, member)
-        elif self.offsets.of_group(group.group_id) or self.offsets.has_open_transaction(group.group_id):
-            self.groups[group.group_id] = ClassicGroup(group.group_id, turn.now_ms)
-        else:
+    def _reject_group(self, turn: Turn, group: ClassicGroup, record: GroupStored, error: ErrorCode) -> None:
+        if not record.members and record.generation > group.generation:
+            # Nobody is left. Should this coordinator fail before the next generation is written, the members of the
+            # last one would be back for as long as their sessions last.
+            group.become_empty(record)
+        elif not record.members:
+            for member in group.members.values():
+                refused = JoinResult(error=error, member_id=member.member_id)
+                classic_rebalance.answer_join(turn, group, member, refused)
             del self.groups[group.group_id]
+        elif group.state is GroupState.COMPLETING_REBALANCE:
+            for member in group.members.values():
+                # Parked members had no session to end, and the timers that would have begun one were not set.
+                classic_rebalance.renew_session(turn, group, member)
+            classic_rebalance.prepare(turn, group, f"the assignment could not be stored: {error.name}")
+        else:
+            group.put_back_replaced()
 
     # --- looking --------------------------------------------------------------------------------------------
 

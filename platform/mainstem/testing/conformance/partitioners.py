@@ -37,7 +37,5 @@ def _check_by_key(keys: Sequence[bytes | None], chosen: Sequence[int], again: Se
     places: dict[bytes, int] = {}
     for key, partition, repeated in zip(keys, chosen, again, strict=True):
         if key is not None:
-            assert places.setdefault(key, partition) == partition, (
-                f"{key!r} went to two partitions of one batch"
-            )
+            assert places.setdefault(key, partition) == partition, f"{key!r} went to two partitions of one batch"
             assert partition == repeated, f"{key!r} went elsewhere in a new partitioner"

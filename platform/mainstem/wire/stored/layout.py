@@ -50,9 +50,7 @@ def decode(schema: StoredSchema, data: bytes) -> Message:
     if not first <= version <= last:
         raise MalformedMessage(f"{name} version {version} is not within {first}-{last}")
     try:
-        message, end = decoder(schema.message, version, schema.is_flexible(version))(
-            memoryview(data), _VERSION.size
-        )
+        message, end = decoder(schema.message, version, schema.is_flexible(version))(memoryview(data), _VERSION.size)
     except MalformedMessage as error:
         raise MalformedMessage(f"{name} v{version}: {error}") from None
     except (struct.error, IndexError, UnicodeDecodeError) as error:

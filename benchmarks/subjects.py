@@ -1,0 +1,51 @@
+"""The brokers that are measured, as their users start them, side by side for the whole run."""
+
+import sys
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "conformance"))
+
+from peers.kafka_node import KAFKA_JVM, KafkaNode
+from peers.mainstem_node import MainstemNode
+from peers.node import BrokerNode
+
+_TIMEOUT_S = 60.0
+
+# Files of deleted topics go at once: a run writes far more than it may keep.
+_OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions": "4"}
+
+SUBJECTS = ("mainstem", "kafka")
+
+
+def new_broker(subject: str, folder: Path) -> BrokerNode:
+    """A broker of that name, not yet started, with its data below `folder`."""
+    match subject:
+        case "mainstem":
+            return MainstemNode(overrides=_OVERRIDES, parent_folder=folder)
+        case "kafka":
+            return KafkaNode(overrides=_OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
+    raise ValueError(f"unknown broker {subject}: there are {', '.join(SUBJECTS)}")
+
+
+class Topics:
+    """Makes and deletes the topics of one broker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def create(self, name: str, partitions: int, configs: dict[str, str]) -> None:
+        created = self._admin.create_topics([NewTopic(name, partitions, 1, config=configs)])
+        created[name].result(_TIMEOUT_S)
+
+    def delete(self, name: str) -> None:
+        self._admin.delete_topics([name])[name].result(_TIMEOUT_S)
+
+
+def resident_megabytes(pid: int) -> float:
+    """Memory of a process that is not swapped out."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1_024 / 1e6
+    raise ValueError(f"process {pid} shows no VmRSS")

@@ -1,0 +1,158 @@
+"""What a running pipeline can report. Stages add to plain integers per batch; whoever exports reads them
+when asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from mainstem.api.sensor import Metric, Sample, Sensor
+
+LABELS = ("pipeline", "stage", "split")
+RECORDS_IN = Metric(
+    name="mainstem_pipeline_records_in_total",
+    kind="counter",
+    help="Records that entered a stage.",
+    labels=LABELS,
+)
+RECORDS_OUT = Metric(
+    name="mainstem_pipeline_records_out_total",
+    kind="counter",
+    help="Records that left a stage; at a sink, those written.",
+    labels=LABELS,
+)
+LATE = Metric(
+    name="mainstem_pipeline_late_records_total",
+    kind="counter",
+    help="Records dropped because their window had been closed.",
+    labels=LABELS,
+)
+REPLAYED = Metric(
+    name="mainstem_pipeline_replayed_records_total",
+    kind="counter",
+    help="Records read again after a restart whose window an earlier run had closed already.",
+    labels=LABELS,
+)
+LAG = Metric(
+    name="mainstem_pipeline_lag_records",
+    kind="gauge",
+    help="Records of a split that were not read yet.",
+    labels=LABELS,
+)
+WATERMARK = Metric(
+    name="mainstem_pipeline_watermark_seconds",
+    kind="gauge",
+    help="Event time up to which a window stage has come, in seconds since 1970.",
+    labels=LABELS,
+)
+OPEN_WINDOWS = Metric(
+    name="mainstem_pipeline_open_windows",
+    kind="gauge",
+    help="Windows that wait for their end.",
+    labels=LABELS,
+)
+COMMITS = Metric(
+    name="mainstem_pipeline_commits_total",
+    kind="counter",
+    help="Times that the position of the source was committed, after every sink had flushed.",
+    labels=LABELS,
+)
+
+
+class StageCounters:
+    """One stage. The keys of the dicts are splits; `""` where records of several splits have been brought
+    together.
+    """
+
+    __slots__ = ("late", "name", "records_in", "records_out", "replayed")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.records_in: dict[str, int] = {}
+        self.records_out: dict[str, int] = {}
+        self.late: dict[str, int] = {}
+        self.replayed: dict[str, int] = {}
+
+    def count(self, split: str, records_in: int, records_out: int) -> None:
+        self.records_in[split] = self.records_in.get(split, 0) + records_in
+        self.records_out[split] = self.records_out.get(split, 0) + records_out
+
+    @property
+    def total_in(self) -> int:
+        return sum(self.records_in.values())
+
+    @property
+    def total_out(self) -> int:
+        return sum(self.records_out.values())
+
+    @property
+    def total_late(self) -> int:
+        return sum(self.late.values())
+
+
+class PipelineCounters:
+    """All of one pipeline. `records_total` is how many a bounded source has, as far as known, for progress
+    bars.
+    """
+
+    def __init__(self, pipeline: str) -> None:
+        self.pipeline = pipeline
+        self.stages: dict[str, StageCounters] = {}
+        self.source_stage = ""
+        self.window_stage = ""
+        self.records_total: int | None = None
+        self.lag: dict[str, int] = {}
+        self.watermark_ms: int | None = None
+        self.open_windows = 0
+        self.commits = 0
+
+    def stage(self, name: str) -> StageCounters:
+        return self.stages.setdefault(name, StageCounters(name))
+
+    @property
+    def late(self) -> int:
+        return sum(stage.total_late for stage in self.stages.values())
+
+    @property
+    def records_read(self) -> int:
+        source = self.stages.get(self.source_stage)
+        return source.total_out if source else 0
+
+
+def register(sensor: Sensor, pipelines: Sequence[PipelineCounters]) -> None:
+    """Make everything readable for whoever exports metrics; called once with all pipelines of the process."""
+    sensor.register(RECORDS_IN, lambda: _per_split(pipelines, lambda stage: stage.records_in))
+    sensor.register(RECORDS_OUT, lambda: _per_split(pipelines, lambda stage: stage.records_out))
+    sensor.register(LATE, lambda: _per_split(pipelines, lambda stage: stage.late))
+    sensor.register(REPLAYED, lambda: _per_split(pipelines, lambda stage: stage.replayed))
+    sensor.register(LAG, lambda: _lag(pipelines))
+    sensor.register(WATERMARK, lambda: _watermarks(pipelines))
+    sensor.register(OPEN_WINDOWS, lambda: _open_windows(pipelines))
+    sensor.register(COMMITS, lambda: [Sample((one.pipeline, one.source_stage, ""), one.commits) for one in pipelines])
+
+
+def _per_split(
+    pipelines: Sequence[PipelineCounters], of: Callable[[StageCounters], dict[str, int]]
+) -> Iterable[Sample]:
+    return [
+        Sample((one.pipeline, stage.name, split), count)
+        for one in pipelines
+        for stage in one.stages.values()
+        for split, count in of(stage).items()
+    ]
+
+
+def _lag(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
+    return [Sample((one.pipeline, one.source_stage, split), lag) for one in pipelines for split, lag in one.lag.items()]
+
+
+def _watermarks(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
+    return [
+        Sample((one.pipeline, one.window_stage, ""), one.watermark_ms / 1000)
+        for one in pipelines
+        if one.watermark_ms is not None
+    ]
+
+
+def _open_windows(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
+    return [Sample((one.pipeline, one.window_stage, ""), one.open_windows) for one in pipelines if one.window_stage]

@@ -1,0 +1,84 @@
+"""Every metric of the broker, in one table. Names as dashboards know them: jmx_exporter's for Kafka's own MBeans, kafka_exporter's
+for topics and consumer groups, and `mainstem_` where neither has one. Reference: docs/reference/metrics.md is made of this table.
+"""
+
+from __future__ import annotations
+
+from mainstem.api.sensor import Metric
+
+_TOPIC = ("topic",)
+_PARTITION = ("topic", "partition")
+_REQUEST = ("request",)
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name=name, kind="counter", help=text, labels=labels)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name=name, kind="gauge", help=text, labels=labels)
+
+
+# Traffic by topic
+MESSAGES_IN = _counter("kafka_server_brokertopicmetrics_messagesin_total", "Records appended.", _TOPIC)
+BYTES_IN = _counter("kafka_server_brokertopicmetrics_bytesin_total", "Bytes of record batches appended.", _TOPIC)
+BYTES_OUT = _counter(
+    "kafka_server_brokertopicmetrics_bytesout_total", "Bytes of record batches read by clients.", _TOPIC
+)
+
+# Requests
+REQUESTS = _counter("kafka_network_requestmetrics_requests_total", "Requests answered.", _REQUEST)
+REQUEST_ERRORS = _counter("kafka_network_requestmetrics_errors_total", "Requests that failed in the broker.", _REQUEST)
+REQUEST_TIME = Metric(
+    name="kafka_network_requestmetrics_totaltimems",
+    kind="histogram",
+    help="Milliseconds from a request's arrival to its reply, waiting included.",
+    labels=_REQUEST,
+)
+MALFORMED = _counter(
+    "mainstem_broker_malformed_requests_total", "Requests that could not be read; their connection ended."
+)
+CONNECTIONS = _gauge("mainstem_broker_connections", "Open client connections.")
+CONNECTIONS_TOTAL = _counter("mainstem_broker_connections_total", "Client connections accepted since the start.")
+FLUSH_ROUNDS = _counter("mainstem_log_flush_rounds_total", "Rounds of group commit.", ("log_dir",))
+LOG_DIRECTORY_OFFLINE = _gauge(
+    "kafka_log_logmanager_logdirectoryoffline", "1 if the log directory failed.", ("log_dir",)
+)
+
+# Partitions and cluster
+PARTITION_COUNT = _gauge("kafka_server_replicamanager_partitioncount", "Partitions this broker hosts.")
+LEADER_COUNT = _gauge("kafka_server_replicamanager_leadercount", "Partitions this broker leads.")
+UNDER_REPLICATED = _gauge(
+    "kafka_server_replicamanager_underreplicatedpartitions", "Led partitions with a replica out of sync."
+)
+OFFLINE_PARTITIONS = _gauge("kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader.")
+ACTIVE_CONTROLLER = _gauge(
+    "kafka_controller_kafkacontroller_activecontrollercount", "1 if this broker is the controller."
+)
+GLOBAL_TOPICS = _gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics in the cluster.")
+GLOBAL_PARTITIONS = _gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions in the cluster.")
+LOG_SIZE = _gauge("kafka_log_log_size", "Bytes of a partition's log.", _PARTITION)
+LOG_END_OFFSET = _gauge("kafka_log_log_logendoffset", "Offset after the last record.", _PARTITION)
+LOG_START_OFFSET = _gauge("kafka_log_log_logstartoffset", "First offset that can be read.", _PARTITION)
+
+# kafka_exporter's names
+BROKERS = _gauge("kafka_brokers", "Live brokers.")
+TOPIC_PARTITIONS = _gauge("kafka_topic_partitions", "Partitions of a topic.", _TOPIC)
+CURRENT_OFFSET = _gauge("kafka_topic_partition_current_offset", "High watermark of a partition.", _PARTITION)
+OLDEST_OFFSET = _gauge("kafka_topic_partition_oldest_offset", "Log start offset of a partition.", _PARTITION)
+IN_SYNC_REPLICAS = _gauge("kafka_topic_partition_in_sync_replica", "In-sync replicas of a partition.", _PARTITION)
+REPLICAS = _gauge("kafka_topic_partition_replicas", "Replicas of a partition.", _PARTITION)
+LEADER = _gauge("kafka_topic_partition_leader", "Broker id of a partition's leader.", _PARTITION)
+LEADER_IS_PREFERRED = _gauge("kafka_topic_partition_leader_is_preferred", "1 if the first replica leads.", _PARTITION)
+UNDER_REPLICATED_PARTITION = _gauge(
+    "kafka_topic_partition_under_replicated_partition", "1 if a replica of the partition is out of sync.", _PARTITION
+)
+_GROUP_PARTITION = ("consumergroup", "topic", "partition")
+GROUP_OFFSET = _gauge("kafka_consumergroup_current_offset", "Offset that a group has committed.", _GROUP_PARTITION)
+GROUP_LAG = _gauge(
+    "kafka_consumergroup_lag", "Records between a group's committed offset and the high watermark.", _GROUP_PARTITION
+)
+GROUP_LAG_SUM = _gauge(
+    "kafka_consumergroup_lag_sum", "Lag of a group over a topic's partitions.", ("consumergroup", "topic")
+)
+GROUP_MEMBERS = _gauge("kafka_consumergroup_members", "Members of a group.", ("consumergroup",))

@@ -1,0 +1,51 @@
+"""Transport `kafka`: any cluster that speaks the Kafka protocol, over confluent-kafka (librdkafka)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mainstem.api.context import PluginContext
+from mainstem.api.hookspecs import hookimpl
+from mainstem.api.node import LocalNode
+from mainstem.api.spec import PluginConfig, Secret
+from mainstem.api.transport import Transport, TransportError, TransportSpec
+
+
+class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
+    """Librdkafka's own names, for what differs from cluster to cluster: `kafka://host:9093?security.protocol=SSL`.
+
+    `properties` takes any other property of librdkafka; those that the guarantees of pipelines stand on are refused.
+    """
+
+    client_id: str = msgspec.field(default="mainstem", name="client.id")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = msgspec.field(
+        default="PLAINTEXT", name="security.protocol"
+    )
+    sasl_mechanism: str | None = msgspec.field(default=None, name="sasl.mechanism")
+    sasl_username: str | None = msgspec.field(default=None, name="sasl.username")
+    sasl_password: Secret | None = msgspec.field(default=None, name="sasl.password")
+    ssl_ca_location: str | None = msgspec.field(default=None, name="ssl.ca.location")
+    ssl_certificate_location: str | None = msgspec.field(default=None, name="ssl.certificate.location")
+    ssl_key_location: str | None = msgspec.field(default=None, name="ssl.key.location")
+    ssl_key_password: Secret | None = msgspec.field(default=None, name="ssl.key.password")
+    compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = msgspec.field(
+        default="none", name="compression.type"
+    )
+    linger_ms: int = msgspec.field(default=5, name="linger.ms")
+    request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
+    properties: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def open_transport(config: KafkaConfig, context: PluginContext, address: str, node: LocalNode | None) -> Transport:
+    from mainstem_plugins.transport_kafka.transport import KafkaTransport
+
+    if not address:
+        raise TransportError("kafka:// needs an address: kafka://host:port, or several separated by commas")
+    return KafkaTransport(config, context, address)
+
+
+@hookimpl
+def mainstem_register_transports() -> list[TransportSpec]:
+    return [TransportSpec(name="kafka", open=open_transport, config=KafkaConfig)]

@@ -1,0 +1,144 @@
+"""What librdkafka's clients share: their properties, and its errors in words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from mainstem.api.batch import Batch
+from mainstem.api.context import Log
+from mainstem.api.transport import TransportError
+from mainstem.model.errors import ConfigError
+from mainstem_plugins.transport_kafka import KafkaConfig
+
+PRODUCER_PROPERTIES: dict[str, str | int | bool] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "delivery.report.only.error": True,
+    "queue.buffering.max.messages": 500_000,
+}
+CONSUMER_PROPERTIES: dict[str, str | int | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    # Eager: everything is revoked before a new set is assigned, as api.transport.RebalanceListener promises.
+    "partition.assignment.strategy": "range,roundrobin",
+    "isolation.level": "read_committed",
+}
+GUARDED = frozenset(
+    {
+        *PRODUCER_PROPERTIES,
+        *CONSUMER_PROPERTIES,
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "group.id",
+        "group.protocol",
+        "auto.offset.reset",
+        "transactional.id",
+        "request.required.acks",
+    }
+) - {"queue.buffering.max.messages"}
+
+# Nothing that a reader must act on: librdkafka reconnects by itself, and a member that was slow joins again.
+PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+
+
+def shared_properties(config: KafkaConfig, address: str) -> dict[str, str | int | bool]:
+    """For clients of every kind. Raises: ConfigError for a property that pipelines set themselves."""
+    for name, value in config.properties.items():
+        if name in GUARDED:
+            raise ConfigError(name, value, "pipelines set this themselves, because their guarantees depend on it")
+    given = {
+        "bootstrap.servers": address,
+        "client.id": config.client_id,
+        "security.protocol": config.security_protocol,
+        "sasl.mechanism": config.sasl_mechanism,
+        "sasl.username": config.sasl_username,
+        "sasl.password": config.sasl_password.reveal() if config.sasl_password else None,
+        "ssl.ca.location": config.ssl_ca_location,
+        "ssl.certificate.location": config.ssl_certificate_location,
+        "ssl.key.location": config.ssl_key_location,
+        "ssl.key.password": config.ssl_key_password.reveal() if config.ssl_key_password else None,
+        **config.properties,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def quiet_logger() -> logging.Logger:
+    """Librdkafka's own lines go nowhere: what matters arrives as errors, the rest is told by `PassingErrors`."""
+    logger = logging.getLogger("mainstem.librdkafka")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return logger
+
+
+class Message(Protocol):
+    """A record or an event, as confluent-kafka returns them; its stubs say None for what a polled message always has."""
+
+    def error(self) -> KafkaError | None: ...
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def headers(self) -> list[tuple[str, bytes | None]] | None: ...
+
+
+def columns_of(messages: Sequence[Message]) -> Batch:
+    headers = [message.headers() for message in messages]
+    return Batch(
+        keys=[message.key() for message in messages],
+        values=[message.value() for message in messages],
+        timestamps=[message.timestamp()[1] for message in messages],
+        headers=[one or () for one in headers] if any(headers) else None,
+    )
+
+
+def take(consumer: Consumer, max_records: int, max_wait_s: float) -> list[Message]:
+    """Wait for the first message only; `consume` alone would wait until it has all of them."""
+    first = consumer.poll(max_wait_s)
+    if first is None:
+        return []
+    more = consumer.consume(max_records - 1, 0) if max_records > 1 else []
+    return cast(list[Message], [first, *more])
+
+
+class PassingErrors:
+    """Librdkafka's error callback: what passes is told once until things change, what is fatal ends the client."""
+
+    def __init__(self, log: Log, client: str) -> None:
+        self._log = log
+        self._client = client
+        self._told = ""
+        self.fatal: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.fatal = error
+        if error.str() != self._told:
+            self._told = error.str()
+            self._log.warning("transport.kafka.trouble", client=self._client, error=error.str())
+
+
+def in_words(error: KafkaException | KafkaError, what: str) -> TransportError:
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    return TransportError(f"{what}: {cause.str() if isinstance(cause, KafkaError) else cause}")

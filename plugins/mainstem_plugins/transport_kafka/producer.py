@@ -1,0 +1,74 @@
+"""An idempotent producer with acks=all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from mainstem.api.batch import Batch
+from mainstem.api.context import PluginContext
+from mainstem.api.transport import TransportError
+from mainstem.model.ids import TopicPartition
+from mainstem_plugins.transport_kafka.client import PassingErrors, in_words, quiet_logger
+
+QUEUE_FULL_WAIT_S = 0.1
+FLUSH_WAIT_S = 0.5
+
+
+class KafkaProducer:
+    def __init__(self, properties: dict[str, str | int | bool], context: PluginContext) -> None:
+        self._executor = context.executor
+        self._trouble = PassingErrors(context.log, "producer")
+        self._failed: str | None = None
+        settings: dict[str, Any] = {**properties, "error_cb": self._trouble, "on_delivery": self._not_delivered}
+        self._producer = Producer(settings, logger=quiet_logger())
+
+    def _not_delivered(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None and self._failed is None:
+            self._failed = f"{message.topic()}-{message.partition()} did not take a record: {error.str()}"
+
+    async def produce(self, partition: TopicPartition, batch: Batch) -> None:
+        topic, number = partition
+        produce = self._producer.produce
+        headers = batch.headers
+        done = 0
+        while done < len(batch):
+            try:
+                for place in range(done, len(batch)):
+                    produce(
+                        topic,
+                        batch.values[place],
+                        batch.keys[place],
+                        number,
+                        timestamp=batch.timestamps[place],
+                        headers=None if headers is None else list(headers[place]),
+                    )
+                    done += 1
+            except BufferError:
+                self._check()
+                await self._in_thread(self._producer.poll, QUEUE_FULL_WAIT_S)
+            except KafkaException as error:
+                raise in_words(error, f"{partition} cannot be written") from error
+        self._producer.poll(0)
+        self._check()
+
+    async def flush(self) -> None:
+        # Librdkafka gives up by itself (message.timeout.ms); in short steps, because a failure must not wait for the rest.
+        while await self._in_thread(self._producer.flush, FLUSH_WAIT_S):
+            self._check()
+        self._check()
+
+    def _check(self) -> None:
+        if self._trouble.fatal is not None:
+            raise in_words(self._trouble.fatal, "the producer cannot go on")
+        if self._failed is not None:
+            raise TransportError(self._failed)
+
+    async def _in_thread(self, call: Any, wait_s: float) -> int:
+        return int(await asyncio.get_running_loop().run_in_executor(self._executor, call, wait_s))
+
+    async def close(self) -> None:
+        self._producer.purge()
+        await self._in_thread(self._producer.flush, FLUSH_WAIT_S)

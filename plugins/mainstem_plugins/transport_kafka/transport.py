@@ -1,0 +1,174 @@
+"""Topics of a Kafka cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import confluent_kafka
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # no __all__ there
+
+from mainstem.api.context import PluginContext
+from mainstem.api.transport import FetchedBatch, TransportError
+from mainstem.model.ids import TopicPartition
+from mainstem_plugins.transport_kafka import KafkaConfig
+from mainstem_plugins.transport_kafka.client import (
+    CONSUMER_PROPERTIES,
+    PASSING,
+    PRODUCER_PROPERTIES,
+    Message,
+    PassingErrors,
+    columns_of,
+    in_words,
+    quiet_logger,
+    shared_properties,
+    take,
+)
+from mainstem_plugins.transport_kafka.consumer import KafkaConsumer
+from mainstem_plugins.transport_kafka.producer import KafkaProducer
+
+R = TypeVar("R")
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # confluent-kafka has no types there
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
+REACH_TIMEOUT_S = 10.0
+CREATED_CHECKS = 100
+CREATED_CHECK_INTERVAL_S = 0.1
+READER_GROUP = "mainstem-reader"
+
+
+class KafkaTransport:
+    def __init__(self, config: KafkaConfig, context: PluginContext, address: str) -> None:
+        self._config = config
+        self._context = context
+        self._address = address
+        self._shared = shared_properties(config, address)
+        self._timeout_s = config.request_timeout_ms / 1000
+        self._admin: AdminClient | None = None
+        self._reader: Consumer | None = None
+
+    async def open(self) -> None:
+        try:
+            trouble = PassingErrors(self._context.log, "admin")
+            settings: dict[str, Any] = {**self._shared, "error_cb": trouble}
+            self._admin = AdminClient(settings, logger=quiet_logger())
+            await self._in_thread(lambda: self._known_admin().list_topics(timeout=REACH_TIMEOUT_S))
+        except KafkaException as error:
+            raise in_words(
+                error, f"no Kafka broker answers at {self._address}; check the address and that it is running"
+            ) from error
+
+    def _known_admin(self) -> AdminClient:
+        assert self._admin is not None, "opened before use"
+        return self._admin
+
+    async def _in_thread(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._context.executor, work)
+
+    async def partition_count(self, topic: str) -> int | None:
+        # Described, not listed by name: that would create it where the cluster creates topics by itself.
+        asked = self._known_admin().describe_topics(TopicCollection([topic]), request_timeout=self._timeout_s)
+        try:
+            described = await self._in_thread(asked[topic].result)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise in_words(error, f"topic {topic} cannot be described") from error
+        return len(described.partitions)
+
+    async def create_topic(self, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
+        # The replication factor is the cluster's default.
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=-1, config=dict(configs))
+        asked = self._known_admin().create_topics([new], request_timeout=self._timeout_s)
+        try:
+            await self._in_thread(asked[topic].result)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise in_words(error, f"topic {topic} cannot be created") from error
+        for _ in range(CREATED_CHECKS):
+            if await self.partition_count(topic) is not None:
+                return
+            await asyncio.sleep(CREATED_CHECK_INTERVAL_S)
+        raise TransportError(f"topic {topic} was created and is still not known to the cluster")
+
+    async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
+        count = await self.partition_count(topic)
+        if count is None:
+            raise TransportError(f"topic {topic} does not exist")
+        partitions = [confluent_kafka.TopicPartition(topic, number) for number in range(count)]
+        starts = await self._offsets(topic, partitions, EARLIEST)
+        ends = await self._offsets(topic, partitions, LATEST)
+        return {TopicPartition(topic, number): (starts[number], ends[number]) for number in range(count)}
+
+    async def _offsets(
+        self, topic: str, partitions: list[confluent_kafka.TopicPartition], which: Any
+    ) -> dict[int, int]:
+        asked = self._known_admin().list_offsets(
+            dict.fromkeys(partitions, which),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=self._timeout_s,
+        )
+        found: dict[int, int] = {}
+        try:
+            for partition, future in asked.items():
+                found[partition.partition] = (await self._in_thread(future.result)).offset
+        except KafkaException as error:
+            raise in_words(error, f"the offsets of topic {topic} cannot be listed") from error
+        return found
+
+    async def read(self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int) -> FetchedBatch:
+        return await self._in_thread(lambda: self._read(partition, offset, max_records, max_wait_ms / 1000))
+
+    def _read(self, partition: TopicPartition, offset: int, max_records: int, max_wait_s: float) -> FetchedBatch:
+        if self._reader is None:
+            properties = {**self._shared, **CONSUMER_PROPERTIES, "auto.offset.reset": "earliest"}
+            trouble = PassingErrors(self._context.log, "reader")
+            settings: dict[str, Any] = {**properties, "group.id": READER_GROUP, "error_cb": trouble}
+            self._reader = Consumer(settings, logger=quiet_logger())
+        reader = self._reader
+        reader.assign([confluent_kafka.TopicPartition(partition.topic, partition.partition, offset)])
+        found: list[Message] = []
+        end: int | None = None
+        for message in take(reader, max_records, max_wait_s):
+            error = message.error()
+            if error is None:
+                found.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                end = message.offset()
+            elif error.code() not in PASSING:
+                raise in_words(error, f"{partition} cannot be read at offset {offset}")
+        offsets = [message.offset() for message in found]
+        next_offset = max(end or 0, offsets[-1] + 1 if offsets else offset)
+        return FetchedBatch(
+            partition=partition,
+            batch=columns_of(found),
+            offsets=offsets,
+            next_offset=next_offset,
+            end_offset=next_offset if end is not None else next_offset + 1,
+        )
+
+    def consumer(self, group_id: str, *, from_latest: bool = False) -> KafkaConsumer:
+        reset = "latest" if from_latest else "earliest"
+        properties = {**self._shared, **CONSUMER_PROPERTIES, "auto.offset.reset": reset}
+        return KafkaConsumer(properties, group_id, self._context)
+
+    def producer(self) -> KafkaProducer:
+        properties = {
+            **PRODUCER_PROPERTIES,
+            "compression.type": self._config.compression_type,
+            "linger.ms": self._config.linger_ms,
+            **self._shared,
+        }
+        return KafkaProducer(properties, self._context)
+
+    async def close(self) -> None:
+        if self._reader is not None:
+            await self._in_thread(self._reader.close)
+            self._reader = None

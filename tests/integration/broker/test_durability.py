@@ -1,0 +1,147 @@
+"""A broker that dies in the middle of production comes back with every acknowledged record, in order, once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+IN_FLIGHT_MAX = 200
+MakeBroker = Callable[..., Any]
+
+
+def values_in(bootstrap: str, topic: str, partition: int = 0) -> list[bytes]:
+    """Every record of a partition, from the log start to the end of this moment."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        consumer.assign([TopicPartition(topic, partition, low)])
+        found: list[bytes] = []
+        while len(found) < high - low:
+            for message in consumer.consume(min(500, high - low - len(found)), 10):
+                assert message.error() is None
+                found.append(message.value())
+        return found
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize("crash", [1, 2, 3])
+def test_kill_9_while_producing_loses_no_acknowledged_record(broker_process: MakeBroker, crash: int) -> None:
+    broker = broker_process("num.partitions=1")
+    broker.start()
+    acknowledged: list[bytes] = []
+    enough = threading.Event()
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            acknowledged.append(message.value())
+            if len(acknowledged) >= 400 * crash:
+                enough.set()
+
+    producer = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "enable.idempotence": True,
+            "linger.ms": 1,
+            "reconnect.backoff.max.ms": 200,
+        }
+    )
+    sent = 0
+
+    def produce(count: int) -> None:
+        nonlocal sent
+        for _ in range(count):
+            producer.produce("orders", f"{sent}".encode(), on_delivery=delivered)
+            sent += 1
+            while sent - len(acknowledged) > IN_FLIGHT_MAX:
+                producer.poll(1)
+
+    while not enough.is_set():
+        produce(50)
+    produce(300)
+    broker.kill()
+    before = len(acknowledged)
+    broker.start()
+    assert before >= 400 * crash
+    assert producer.flush(60) == 0
+
+    found = values_in(broker.bootstrap_servers, "orders")
+    assert found == [f"{n}".encode() for n in range(sent)]
+    assert acknowledged == found
+    assert "recovered_after_unclean_stop" in broker.log
+
+
+def test_topics_offsets_configs_and_groups_survive_a_restart_and_a_crash(broker_process: MakeBroker) -> None:
+    broker = broker_process()
+    broker.start()
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.create_topics([NewTopic("orders", 3, 1, config={"retention.ms": "12345"})])["orders"].result(20)
+    topic_id = str(admin.describe_topics(_names("orders"))["orders"].result(20).topic_id)
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for n in range(30):
+        producer.produce("orders", f"{n}".encode(), partition=n % 3)
+    assert producer.flush(20) == 0
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "billing"})
+    consumer.commit(offsets=[TopicPartition("orders", p, p + 1, "note") for p in range(3)], asynchronous=False)
+    consumer.close()
+
+    for end in (broker.stop, broker.kill):
+        end()
+        broker.start()
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+        described = admin.describe_topics(_names("orders"))["orders"].result(20)
+        assert (str(described.topic_id), len(described.partitions)) == (topic_id, 3)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, "orders")
+        assert admin.describe_configs([resource])[resource].result(20)["retention.ms"].value == "12345"
+        consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "billing"})
+        committed = consumer.committed([TopicPartition("orders", p) for p in range(3)], timeout=20)
+        assert [(c.offset, c.metadata) for c in committed] == [(1, "note"), (2, "note"), (3, "note")]
+        consumer.close()
+        for partition in range(3):
+            assert values_in(broker.bootstrap_servers, "orders", partition) == [
+                f"{n}".encode() for n in range(30) if n % 3 == partition
+            ]
+
+
+def _names(*topics: str) -> object:
+    from confluent_kafka import TopicCollection
+
+    return TopicCollection(list(topics))
+
+
+def test_sigterm_ends_the_broker_cleanly(broker_process: MakeBroker) -> None:
+    broker = broker_process()
+    broker.start()
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    producer.produce("orders", b"1")
+    assert producer.flush(20) == 0
+    assert broker.stop() == 0
+    broker.start()
+    assert "recovered_after_unclean_stop" not in broker.log
+    assert values_in(broker.bootstrap_servers, "orders") == [b"1"]
+
+
+@pytest.mark.parametrize("switched_off", ["uvloop", "nowait", "fdatasync"])
+def test_broker_works_where_a_feature_is_missing(broker_process: MakeBroker, switched_off: str) -> None:
+    broker = broker_process()
+    broker.start(**{f"MAINSTEM_{switched_off.upper()}": "0"})
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for n in range(500):
+        producer.produce("orders", f"{n}".encode(), partition=0)
+    assert producer.flush(20) == 0
+    assert values_in(broker.bootstrap_servers, "orders") == [f"{n}".encode() for n in range(500)]
+    assert broker.stop() == 0
+
+
+def test_memory_of_an_idle_broker_stays_small(broker_process: MakeBroker) -> None:
+    broker = broker_process()
+    broker.start()
+    with open(f"/proc/{broker.pid}/statm") as statm:
+        resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert resident < 80_000_000
