@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mainstem.core.metadata.effective import CLUSTER_DEFAULTS, effective_config
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.broker_keys import FAMILIES
@@ -52,8 +53,8 @@ class BrokerLayers:
 
     def __init__(self, image: MetadataImage, static: BrokerConfig) -> None:
         own = image.configs_of(ConfigResource("broker", str(static.node_id)))
-        cluster = image.configs_of(ConfigResource("broker", ""))
-        self.effective = static.with_dynamic(own, cluster)
+        cluster = image.configs_of(CLUSTER_DEFAULTS)
+        self.effective = effective_config(image, static)
         self._layers = (
             (own, ConfigSource.DYNAMIC_BROKER),
             (cluster, ConfigSource.DYNAMIC_DEFAULT_BROKER),
@@ -140,7 +141,7 @@ def describe_broker(layers: BrokerLayers) -> list[DescribedConfig]:
 def describe_cluster_defaults(image: MetadataImage) -> list[DescribedConfig]:
     """The broker resource without a name: only what was set for the whole cluster."""
     described = []
-    for name, text in sorted(image.configs_of(ConfigResource("broker", "")).items()):
+    for name, text in sorted(image.configs_of(CLUSTER_DEFAULTS).items()):
         key = all_broker_keys().get(name)
         synonym = Synonym(name, _shown(key, text), ConfigSource.DYNAMIC_DEFAULT_BROKER)
         if key is None:
