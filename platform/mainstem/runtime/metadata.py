@@ -64,8 +64,7 @@ class Metadata:
     # ------------------------------------------------------------------------------------------------ life
 
     async def start(self, registration: BrokerRegistration, changes: Sequence[Change]) -> None:
-        """Take what the coordinator's `open` returned, join the cluster, and the controller's office if it
-        is free.
+        """Take what the coordinator's `open` returned, join the cluster, and the controller's office if it is free.
 
         Raises: FencedError if another live broker has this id, StorageError.
         """
@@ -83,9 +82,7 @@ class Metadata:
             await asyncio.wait(self._running)
 
     def subscribe(self, callback: Subscriber) -> None:
-        """`callback(changes, image)` runs on the loop after every published image; it must not block or
-        await.
-        """
+        """`callback(changes, image)` runs on the loop after every published image; it must not block or await."""
         self._subscribers.append(callback)
 
     # --------------------------------------------------------------------------------------------- reading
@@ -139,8 +136,7 @@ class Metadata:
         return result
 
     async def ensure_topic(self, name: str) -> ErrorCode:
-        """Create a topic because somebody uses it, unless it is there. Internal topics get settings of their
-        own.
+        """Create a topic because somebody uses it, unless it is there. Internal topics get settings of their own.
 
         Other topics are created only if `auto.create.topics.enable` allows it: UNKNOWN_TOPIC_OR_PARTITION
         otherwise. Raises: as `create_topics`.

@@ -1,5 +1,4 @@
-"""Configurations as DescribeConfigs shows them: effective value, where it comes from, and what lies beneath
-it.
+"""Configurations as DescribeConfigs shows them: effective value, where it comes from, and what lies beneath it.
 
 Source: Kafka's `ConfigHelper` and `DynamicBrokerConfig`.
 """
@@ -32,9 +31,7 @@ class Synonym(msgspec.Struct, frozen=True):
 
 
 class DescribedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` is None for a secret; `synonyms` are in the order in which they win, the first is the
-    effective one.
-    """
+    """`value` is None for a secret; `synonyms` are in the order in which they win, the first is the effective one."""
 
     name: str
     value: str | None
@@ -47,9 +44,7 @@ class DescribedConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerLayers:
-    """The settings of one broker, strongest first: its own dynamic ones, the cluster's, those it was started
-    with.
-    """
+    """The settings of one broker, strongest first: its own dynamic ones, the cluster's, those it was started with."""
 
     def __init__(self, image: MetadataImage, static: BrokerConfig) -> None:
         own = image.configs_of(ConfigResource("broker", str(static.node_id)))
