@@ -55,7 +55,7 @@ def test_a_topic_that_cannot_be_is_refused(tools, fresh_name, arguments, complai
     refused = tools.run("kafka-topics", "--create", "--topic", fresh_name(), *arguments)
 
     assert refused.exit_code == 1
-    assert complaint in refused.output
+    assert complaint in refused.errors
 
 
 def test_topics_are_listed_widened_and_deleted(tools, new_topic):
@@ -67,8 +67,8 @@ def test_topics_are_listed_widened_and_deleted(tools, new_topic):
     assert len(described(tools, kept)[1]) == 4
     narrowed = tools.run("kafka-topics", "--alter", "--topic", kept, "--partitions", "2")
     assert narrowed.exit_code == 1
-    assert "InvalidPartitionsException" in narrowed.output
-    assert kept in narrowed.output
+    assert "InvalidPartitionsException" in narrowed.errors
+    assert kept in narrowed.errors
 
     tools.run("kafka-topics", "--delete", "--topic", deleted).succeeded()
     listed = tools.run("kafka-topics", "--list").succeeded().lines()

@@ -137,6 +137,7 @@ def _output(step: steps.Sink, catalog: Catalog, transport: Transport, context: P
             value=open_serializer(catalog, step.value),
             partitioner=spec.open(config),
             partitions=step.partitions,
+            configs=step.configs,
         )
     connector = connector_spec(catalog, step)
     assert connector.open_sink is not None, "checked"

@@ -69,7 +69,8 @@ class KafkaNode(BrokerNode):
         return [*java, "kafka.Kafka", str(properties)]
 
     def _format(self, java: list[str], properties: Path) -> None:
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Kafka makes no id that begins with a dash either: its tools would take it for an option.
+        cluster_id = "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
         finished = subprocess.run(tool, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)
         if finished.returncode != 0:

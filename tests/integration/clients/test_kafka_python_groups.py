@@ -50,7 +50,9 @@ class Member(ConsumerRebalanceListener):
         )
         consumer.subscribe([self._topic], listener=self)
         while True:
-            for records in consumer.poll(timeout_ms=50).values():
+            # kafka-python 3.0 loses the assignment of a leader whose poll times out while it is joining, and
+            # then owns nothing until the next rebalance; on Apache Kafka, too. So the poll outlasts a rebalance.
+            for records in consumer.poll(timeout_ms=1_000).values():
                 with self._changed:
                     self.received.extend(records)
                     self._changed.notify_all()
