@@ -102,7 +102,11 @@ async def run_async(
     check_together(plans)
     waits_for = feeders(plans) if options.once else {}
     async with AsyncExitStack() as stack:
-        context, node = await _start_environment(options, plugins, stack)
+        context, broker = await _start_environment(options, plugins, stack)
+        if broker is not None and is_interactive and not options.once:
+            address = broker.bootstrap_servers
+            print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+        node = None if broker is None else broker.local_node
         transport = await _open_transport(options, plugins, context, node, stack)
         settings = RunSettings(once=options.once)
         engines = [
@@ -123,14 +127,14 @@ async def run_async(
 
 async def _start_environment(
     options: RunOptions, plugins: PluginManager, stack: AsyncExitStack
-) -> tuple[PluginContext, LocalNode | None]:
+) -> tuple[PluginContext, AsyncBroker | None]:
     sensors = Sensors()
-    node: LocalNode | None = None
+    broker: AsyncBroker | None = None
     scheme = options.broker_parts[0]
     if plugins.find(TransportSpec, scheme).needs_local_node:
         broker = await _start_broker(options, plugins)
         stack.push_async_callback(broker.close)
-        node, sensors = broker.local_node, broker.node.sensors
+        sensors = broker.node.sensors
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-pipeline")
     stack.callback(executor.shutdown)
     if options.metrics_port is not None:
@@ -138,7 +142,7 @@ async def _start_environment(
         await endpoint.start(METRICS_HOST, options.metrics_port)
         stack.push_async_callback(endpoint.close)
     log = get_logger("mainstem.pipeline")
-    return PluginContext(clock=SystemClock(), log=log, executor=executor, sensor=sensors), node
+    return PluginContext(clock=SystemClock(), log=log, executor=executor, sensor=sensors), broker
 
 
 async def _start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBroker:

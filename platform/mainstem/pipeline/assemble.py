@@ -84,6 +84,7 @@ def _input(
             once=settings.once,
             needs_all=has_window,
             max_records=settings.batch_records,
+            log=context.log,
         )
     spec = connector_spec(catalog, step)
     config = connector_config(spec, step)
