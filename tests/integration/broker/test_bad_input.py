@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -13,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from mainstem import Broker
 from mainstem.model import records
-from mainstem.model.errors import ConfigError, ErrorCode, PluginError
+from mainstem.model.errors import ConfigError, ErrorCode, PluginError, StorageError
 from mainstem.wire import codec
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages import api_versions, produce
@@ -213,3 +214,17 @@ def test_bad_configuration_is_named_before_anything_starts(
 def test_port_that_is_taken_is_named(broker: Broker) -> None:
     with pytest.raises(ConfigError, match="cannot listen there"):
         Broker({"listeners": f"PLAINTEXT://{broker.bootstrap_servers}"}).start()
+
+
+def test_two_brokers_never_share_a_log_directory(tmp_path: Path) -> None:
+    with Broker(data=tmp_path), pytest.raises(StorageError, match="another broker is using this log directory"):
+        Broker(data=tmp_path).start()
+    with Broker(data=tmp_path) as again:
+        assert again.bootstrap_servers
+
+
+def test_setting_that_a_plugin_does_not_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="open_files_max"):
+        Broker({"log.storage.open_file_max": 3}, data=tmp_path).start()
+    with Broker({"log.storage.open_files_max": 3}, data=tmp_path) as broker:
+        assert broker.bootstrap_servers
