@@ -224,9 +224,10 @@ def _stop_on_signals(engines: Sequence[Engine], stack: AsyncExitStack) -> None:
             engine.stop()
         loop.remove_signal_handler(number)
 
+    if sys.platform == "win32":
+        return  # loops there take no signals; Ctrl-C is a KeyboardInterrupt
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Not in a thread other than the main one, and not on Windows: there Ctrl-C is a KeyboardInterrupt.
-        with suppress(NotImplementedError, ValueError, RuntimeError):
+        with suppress(ValueError, RuntimeError):  # only the main thread gets signals; elsewhere nobody waits for them
             loop.add_signal_handler(number, stop, number)
             stack.callback(loop.remove_signal_handler, number)
 
