@@ -102,6 +102,7 @@ class Partition:
         self.bytes_out = 0
         self.messages_in = 0
         self.is_closed = False
+        self.in_sync_replicas = 1
 
     # --------------------------------------------------------------------------------------------------------- opening
 

@@ -169,6 +169,16 @@ def test_produce_of_the_old_formats_is_refused_without_a_hang_up(raw: socket.soc
     assert struct.unpack_from(">h", reply, 4 + 4 + 7 + 4 + 4) == (ErrorCode.UNSUPPORTED_VERSION,)
 
 
+def test_acks_all_needs_min_insync_replicas(broker: Broker, raw: socket.socket) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.create_topics([NewTopic("strict", 1, 1, config={"min.insync.replicas": "2"})])["strict"].result(timeout=20)
+    data = records.encode([None], [b"v"], [1])
+    for acks, expected in ((-1, ErrorCode.NOT_ENOUGH_REPLICAS), (1, ErrorCode.NONE)):
+        answer = ask(raw, produce.REQUEST, 7, one_produce("strict", data, acks=acks), produce.RESPONSE)
+        assert isinstance(answer, produce.ProduceResponse)
+        assert answer.responses[0].partition_responses[0].error_code == expected
+
+
 def test_failed_produce_without_acknowledgement_ends_the_connection(raw: socket.socket) -> None:
     message = one_produce("nowhere", records.encode([None], [b"v"], [1]), acks=0)
     raw.sendall(frame(ApiKey.PRODUCE, 7, codec.encode(produce.REQUEST, 7, message)))
