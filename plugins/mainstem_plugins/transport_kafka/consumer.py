@@ -30,8 +30,8 @@ R = TypeVar("R")
 
 class KafkaConsumer:
     """Every call of librdkafka that waits runs in one thread. While that thread is inside a rebalance callback it waits
-    for the event loop and runs what the loop asks of it: a commit from any other thread would block until the callback
-    returns, which waits for the commit."""
+    for the event loop and runs what the loop asks of it: a commit or a pause from any other thread would block until the
+    callback returns, which waits for the loop."""
 
     def __init__(self, properties: dict[str, str | int | bool], group_id: str, context: PluginContext) -> None:
         self._group_id = group_id
@@ -44,7 +44,6 @@ class KafkaConsumer:
         self._loop = asyncio.get_running_loop()
         self._listener: RebalanceListener | None = None
         self._failure: BaseException | None = None
-        self._next: dict[TopicPartition, int] = {}
         self._is_closing = False
 
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
@@ -57,16 +56,14 @@ class KafkaConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         consumer.assign(partitions)
-        self._next.clear()
+        consumer.resume(partitions)  # librdkafka remembers what was paused before
         self._tell(lambda listener: listener.assigned(_names(partitions)))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         self._tell(lambda listener: listener.revoked(_names(partitions)))
-        self._next.clear()
 
     def _on_lost(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         self._tell(lambda listener: listener.lost(_names(partitions)))
-        self._next.clear()
 
     def _tell(self, call: Callable[[RebalanceListener], Coroutine[Any, Any, None]]) -> None:
         if self._is_closing or self._listener is None:
@@ -74,9 +71,9 @@ class KafkaConsumer:
         self._is_in_callback = True
         told = asyncio.run_coroutine_threadsafe(call(self._listener), self._loop)
         told.add_done_callback(self._callback_is_done)
-        while (request := self._requests.get()) is not None:
-            request()
         try:
+            while (request := self._requests.get()) is not None:
+                request()
             told.result()
         except Exception as error:  # raised again by the fetch that is waiting for this thread
             self._failure = self._failure or error
@@ -138,12 +135,16 @@ class KafkaConsumer:
         )  # fmt: skip
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            self._consumer.pause([_theirs(partition) for partition in partitions])
+        self._now_or_in_callback(lambda: self._consumer.pause([_theirs(partition) for partition in partitions]))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            self._consumer.resume([_theirs(partition) for partition in partitions])
+        self._now_or_in_callback(lambda: self._consumer.resume([_theirs(partition) for partition in partitions]))
+
+    def _now_or_in_callback(self, work: Callable[[], None]) -> None:
+        if self._is_in_callback:
+            self._requests.put(work)
+        else:
+            work()
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         theirs = [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in offsets.items()]
