@@ -123,6 +123,7 @@ class Partitions:
             hosted = self._by_name.get((topic.name, registration.partition))
             if hosted is not None:
                 hosted.leader_epoch = registration.leader_epoch
+                hosted.in_sync_replicas = len(registration.isr)
                 continue
             config = config or TopicConfig.resolve(topic.configs, self._config)
             self._host(topic, registration.partition, registration.leader_epoch, config)

@@ -12,10 +12,11 @@ import pytest
 from mainstem.cli import main as command_line
 from mainstem.cli.main import COMMANDS, main
 
+KAFKAS_TOOLS = ["topics", "configs", "console-producer", "console-consumer", "consumer-groups"]
 NOBODY = "--bootstrap-server 127.0.0.1:1"
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", ["broker", "plugins", *KAFKAS_TOOLS])
 def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
