@@ -6,6 +6,7 @@ Run: python examples/flights/pipeline.py   (`--help` lists the flags, such as --
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 import sqlite3
 import sys
@@ -106,8 +107,10 @@ def print_result(console: Console) -> None:
 
 
 def print_next_steps(console: Console) -> None:
-    broker = f"mainstem broker --override log.dirs={BROKER_DATA}"
-    consumer = "mainstem console-consumer --bootstrap-server localhost:9092 --topic delays --from-beginning"
+    beside_python = Path(sys.executable).with_name("mainstem")
+    mainstem = "mainstem" if shutil.which("mainstem") or not beside_python.exists() else os.path.relpath(beside_python)
+    broker = f"{mainstem} broker --override log.dirs={BROKER_DATA}"
+    consumer = f"{mainstem} console-consumer --bootstrap-server localhost:9092 --topic delays --from-beginning"
     console.print("\n[bold]What to try next[/bold]")
     console.print(f"  serve the topics to every Kafka client:  {broker}", soft_wrap=True)
     console.print(f"  read the results, in another terminal:   {consumer}", soft_wrap=True)
