@@ -9,14 +9,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mainstem.api.batch import Batch
     from mainstem.app.embedded import AsyncBroker, Broker
+    from mainstem.app.run import run
+    from mainstem.pipeline.aggregates import Count, Max, Mean, Min, Sum
+    from mainstem.pipeline.plan import Pipeline
+    from mainstem.pipeline.steps import Plugin
+    from mainstem.pipeline.windows import Tumbling
 
 _NAMES = {
     "AsyncBroker": "mainstem.app.embedded",
+    "Batch": "mainstem.api.batch",
     "Broker": "mainstem.app.embedded",
+    "Count": "mainstem.pipeline.aggregates",
+    "Max": "mainstem.pipeline.aggregates",
+    "Mean": "mainstem.pipeline.aggregates",
+    "Min": "mainstem.pipeline.aggregates",
+    "Pipeline": "mainstem.pipeline.plan",
+    "Plugin": "mainstem.pipeline.steps",
+    "Sum": "mainstem.pipeline.aggregates",
+    "Tumbling": "mainstem.pipeline.windows",
+    "run": "mainstem.app.run",
 }
 
-__all__ = ["AsyncBroker", "Broker"]
+__all__ = [
+    "AsyncBroker",
+    "Batch",
+    "Broker",
+    "Count",
+    "Max",
+    "Mean",
+    "Min",
+    "Pipeline",
+    "Plugin",
+    "Sum",
+    "Tumbling",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,8 @@ def test_no_module_has_a_vague_name() -> None:
 
 @pytest.mark.parametrize("word", ["NotImplementedError", "FIXME", "XXX"])
 def test_nothing_is_left_unfinished(word: str) -> None:
-    allowed = {"platform/mainstem/app/serve.py"}  # asyncio raises NotImplementedError where signals are missing
+    # asyncio raises NotImplementedError where signals are missing.
+    allowed = {"platform/mainstem/app/serve.py", "platform/mainstem/app/run.py"}
     assert [name_of(path) for path in SOURCES if word in path.read_text() and name_of(path) not in allowed] == []
 
 

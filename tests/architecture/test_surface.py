@@ -15,6 +15,7 @@ from mainstem.api import hookspecs
 from mainstem.api.sensor import Metric
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.routes import ROUTES
+from mainstem.model.configs.topic_keys import TOPIC_KEYS
 from mainstem.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,3 +94,15 @@ def test_starting_a_broker_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
     assert importlib.util.find_spec("mainstem") is not None
+
+
+def test_every_topic_setting_is_used_or_skipped_by_name() -> None:
+    sources = [
+        path.read_text()
+        for folder in ("platform", "plugins")
+        for path in (ROOT / folder).rglob("*.py")
+        if "model/configs" not in path.as_posix() and "wire/messages" not in path.as_posix()
+    ]
+    skipped = (ROOT / "SKIPPED.md").read_text()
+    unused = [key for key in TOPIC_KEYS.values() if not any(f".{key.attribute}" in text for text in sources)]
+    assert [key.name for key in unused if f"`{key.name}`" not in skipped] == []

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mainstem.api.context import PluginContext
-from mainstem.telemetry.logs import get_logger
-from mainstem.telemetry.sensors import Sensors
+from mainstem.testing.conformance.context import plugin_context
 
 
 class StoppedClock:
@@ -20,5 +18,5 @@ class StoppedClock:
 
 @pytest.fixture
 def context() -> Iterator[PluginContext]:
-    with ThreadPoolExecutor(2) as executor:
-        yield PluginContext(clock=StoppedClock(), log=get_logger("test"), executor=executor, sensor=Sensors())
+    with plugin_context(StoppedClock()) as context:
+        yield context

@@ -49,7 +49,8 @@ class Source(Protocol):
     async def commit(self, positions: Mapping[str, Any]) -> None:
         """Everything before these positions has reached every sink. May do nothing."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release what is held. Also called when `open` failed or was never called."""
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -10,11 +10,14 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from mainstem.model.errors import StorageError
+
 IOV_MAX = 1024
+LOCK_FILE = ".lock"
 Buffer = bytes | bytearray | memoryview
 
 
@@ -64,6 +67,12 @@ class FileSystem(Protocol):
 
     def sync_directory(self, path: Path) -> None:
         """Names created, renamed and removed in it are on the disk."""
+
+    def lock_directory(self, path: Path) -> Callable[[], None]:
+        """Keep other processes out until the returned function is called or this process ends; the directory is created.
+
+        Raises: StorageError if another one holds it.
+        """
 
 
 def _full_sync(descriptor: int) -> None:
@@ -196,3 +205,21 @@ class OsFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def lock_directory(self, path: Path) -> Callable[[], None]:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
+        if os.name != "nt":
+            import fcntl
+
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                raise StorageError(
+                    str(path), "another broker is using this log directory; stop it or choose another"
+                ) from None
+        return lambda: os.close(descriptor)

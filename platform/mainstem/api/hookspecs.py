@@ -74,4 +74,4 @@ def mainstem_register_partitioners() -> list[PartitionerSpec]:  # type: ignore[e
 
 @_spec
 def mainstem_register_connectors() -> list[ConnectorSpec]:  # type: ignore[empty-body]
-    """Sources and sinks outside the broker. Selected by name: `.source("files", path=…)`."""
+    """Sources and sinks outside the broker. Selected by name: `.source(connector="files", path=…)`."""

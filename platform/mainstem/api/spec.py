@@ -9,7 +9,6 @@ configure(ShoutConfig, {"volum": 3}, owner="serializer shout")
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -17,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from mainstem.model.configs import nearest as names
 from mainstem.model.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT", bound="PluginConfig")
@@ -70,9 +70,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 def nearest(word: str, known: Iterable[str]) -> str:
     """How an error text goes on: `did you mean x?` for the nearest known word, or all known ones."""
     candidates = sorted(known)
-    close = difflib.get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
+    near = names.nearest(word.lower(), candidates)
+    if near is not None:
+        return f"did you mean {near}?"
     return f"there is {', '.join(candidates)}" if candidates else "there is none"
 
 

@@ -36,7 +36,8 @@ class RebalanceListener(Protocol):
     """Called while `fetch` runs. Everything is revoked before a new set is assigned (the eager protocol)."""
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """The member's whole assignment, which may be empty. Reading starts at the committed offsets."""
+        """The member's whole assignment, which may be empty. Reading starts at the committed offsets; nothing of it is
+        paused, whatever was before."""
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Commits still count until this returns."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import msgspec
-
 from mainstem.api.context import Clock, Log, PluginContext
 from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
-from mainstem.api.spec import PluginConfig
+from mainstem.api.spec import configure
 from mainstem.api.storage import LogStore, StorageBackend
 from mainstem.app import broker_metrics
 from mainstem.app.metrics_endpoint import MetricsEndpoint
@@ -117,6 +114,9 @@ async def _open_services(
 ) -> Services:
     """Metadata, partitions (recovered) and groups, each registered on `stack` for closing."""
     storage = plugins.find(StorageBackend, config.log_storage)
+    if storage.is_durable:
+        for directory in config.log_dirs:
+            stack.callback(context.files.lock_directory(Path(directory)))
     coordinator = _open_coordinator(plugins, config, storage, context)
     stack.push_async_callback(coordinator.close)
     changes = await coordinator.open()
@@ -164,16 +164,14 @@ def _open_coordinator(
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
-    return backend.open(plugin_config(backend.config, {}), context, directory)
+    given = config.plugin_settings("coordinator.")
+    return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
 def _open_stores(storage: StorageBackend, config: BrokerConfig, context: PluginContext) -> list[LogStore]:
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
-    return [storage.open(plugin_config(storage.config, {}), context, Path(d)) for d in directories]
-
-
-def plugin_config(kind: type[PluginConfig], values: Mapping[str, str]) -> PluginConfig:
-    return msgspec.convert(values, type=kind, strict=False)
+    settings = configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
+    return [storage.open(settings, context, Path(d)) for d in directories]
 
 
 def _advertised(config: BrokerConfig, listeners: list[BoundListener]) -> tuple[Endpoint, ...]:

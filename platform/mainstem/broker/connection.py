@@ -19,6 +19,7 @@ BUFFER_BYTES_KEPT = 256 * 1024
 SMALL_READS_BEFORE_SHRINK = 64
 PENDING_REPLIES_MAX = 1000
 CONTEXTS_KEPT = 64
+OUT_BYTES_MAX = 4 << 20
 
 _LENGTH = struct.Struct(">i")
 
@@ -56,6 +57,7 @@ class Connection(asyncio.BufferedProtocol):
         self._small_reads = 0
         self._pending: deque[ReplySlot] = deque()
         self._out: list[bytes | bytearray | memoryview] = []
+        self._out_bytes = 0
         self._is_handling = False
         self._is_write_scheduled = False
         self._holds = 0
@@ -73,12 +75,15 @@ class Connection(asyncio.BufferedProtocol):
         self.client_host = str(peer[0]) if peer else "?"
         self.local_host, self.local_port = (str(local[0]), int(local[1])) if local else ("127.0.0.1", 0)
         self.last_active = self._loop.time()
-        self._transport.set_write_buffer_limits(high=4 << 20)
+        self._transport.set_write_buffer_limits(high=OUT_BYTES_MAX)
         self._handler.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._pending.clear()
+        pending, self._pending = self._pending, deque()
+        for slot in pending:
+            if slot.on_closed is not None:
+                slot.on_closed()
         self._out.clear()
         self._handler.closed(self, self._reason)
 
@@ -122,6 +127,9 @@ class Connection(asyncio.BufferedProtocol):
             self._handler.handle(self, self._view[start + 4 : start + 4 + size])
             if self._transport is None:
                 break
+            if self._out_bytes > OUT_BYTES_MAX:
+                # Many small requests can ask for much more than fits: the client takes this much before the next is read.
+                self._write()
         self._is_handling = False
         self._tidy_buffer(needed)
         self._pause_or_resume_reading()
@@ -182,8 +190,13 @@ class Connection(asyncio.BufferedProtocol):
             slot.buffers = buffers
             self._pending.append(slot)
             return
-        self._out += buffers
+        self._put(buffers)
         self._schedule_write()
+
+    def _put(self, buffers: Buffers) -> None:
+        self._out += buffers
+        for buffer in buffers:
+            self._out_bytes += len(buffer)
 
     def defer(self) -> ReplySlot:
         slot = ReplySlot(self)
@@ -198,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
             if buffers is None:
                 break
             pending.popleft()
-            self._out += buffers
+            self._put(buffers)
         if self._out:
             self._schedule_write()
         if was_full and len(pending) < PENDING_REPLIES_MAX and not self._is_handling:
@@ -216,6 +229,7 @@ class Connection(asyncio.BufferedProtocol):
         if not out or self._transport is None:
             return
         self._out = []
+        self._out_bytes = 0
         self.last_active = self._loop.time()
         if len(out) == 1:
             self._transport.write(out[0])

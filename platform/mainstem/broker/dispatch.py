@@ -54,7 +54,7 @@ class Dispatcher:
         counters = self.services.counters
         counters.connections += 1
         counters.connections_total += 1
-        if len(self.connections) > self.services.config.max_connections:
+        if len(self.connections) > self.services.metadata.config.max_connections:
             connection.abort("max.connections is reached")
 
     def closed(self, connection: Connection, reason: str | None) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 Buffers = Sequence[bytes | bytearray | memoryview]
 
 
 class ReplySlot:
-    """The place of one reply in the line. `complete` may be called once, on the loop."""
+    """The place of one reply in the line. `complete` may be called once, on the loop.
 
-    __slots__ = ("_channel", "buffers")
+    `on_closed` is called if the connection ends first: whoever waits on the client's behalf can stop.
+    """
+
+    __slots__ = ("_channel", "buffers", "on_closed")
 
     def __init__(self, channel: ReplyLine) -> None:
         self._channel = channel
         self.buffers: Buffers | None = None
+        self.on_closed: Callable[[], None] | None = None
 
     def complete(self, buffers: Buffers) -> None:
         """Empty `buffers`: the request gets no reply (acks=0), its turn passes."""

@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(name, action="store_true", help=help_text)
 
     def value(self, name: str, metavar: str, help_text: str, *, kind: type = str, default: object = None) -> None:
-        self.add_argument(name, metavar=metavar, type=kind, default=default, help=help_text)
+        self.add_argument(name, dest=field(name), metavar=metavar, type=kind, default=default, help=help_text)
 
     def values(self, name: str, metavar: str, help_text: str) -> None:
         """A flag that may be repeated."""
@@ -91,9 +91,14 @@ class Parser(argparse.ArgumentParser):
                     self.error(f'Option "{name}" can\'t be used with option "{other}"')
 
 
+def field(flag: str) -> str:
+    """The attribute that holds a flag's value: `--consumer.config` is `consumer_config`."""
+    return flag.removeprefix("--").replace("-", "_").replace(".", "_")
+
+
 def given(options: argparse.Namespace, name: str) -> bool:
     """Whether a flag is on the command line."""
-    value = getattr(options, name.removeprefix("--").replace("-", "_").replace(".", "_"))
+    value = getattr(options, field(name))
     return value is not None and value is not False and value != []
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from mainstem.cli.arguments import Parser, given, properties_file
 from mainstem.cli.output import print_json
-from mainstem.client.admin import Admin, ConfigValue
+from mainstem.client.admin import Admin
+from mainstem.client.configs import ConfigValue
 from mainstem.client.connection import Connection
 from mainstem.client.errors import RefusedError
-from mainstem.model.errors import MainstemError
+from mainstem.model.errors import ErrorCode, MainstemError
 from mainstem.model.topic import topic_name_problem
 
 ENTITY_TYPES = {"topics": "topic", "brokers": "broker", "groups": "group"}
@@ -141,9 +142,11 @@ def describe(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
         try:
             values = wanted_values(admin, each, with_all=options.all)
         except RefusedError as error:
-            if each.kind != "topic":
+            if error.code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
                 raise
-            raise ConfigCommandError(f"The topic '{each.name}' cannot be described: {error}") from None
+            raise ConfigCommandError(
+                f"The topic '{each.name}' doesn't exist and doesn't have dynamic config."
+            ) from None
         if options.json:
             documents.append({"entity_type": each.plural, "entity_name": each.name, "configs": values})
             continue

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             print_error(f"Error processing message, skipping this message: {error}")
         return bool(processed != options.max_messages)
 
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with ConsoleConsumer(connection) as consumer:
             start(consumer, options)
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     except _Terminated:
         return EXIT_TERMINATED
     finally:
+        signal.signal(signal.SIGTERM, before)
         print_error(f"Processed a total of {processed} messages")
     return 0
 

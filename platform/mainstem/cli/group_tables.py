@@ -82,8 +82,9 @@ def members_table(group: GroupInfo, *, with_assignment: bool) -> str:
     widths = [
         width_of([line[number] for line in cells], least.get(title, COLUMN)) for number, title in enumerate(titles)
     ]
-    # Kafka leaves a blank after the last column as well.
-    return "\n".join(["", *(row(line, widths) + " " for line in [titles, *cells])])
+    # Kafka's short table has a blank after its last column, the long one has none.
+    end = "" if with_assignment else " "
+    return "\n".join(["", *(row(line, widths) + end for line in [titles, *cells])])
 
 
 def _member_cells(group: str, member: MemberInfo, has_instances: bool, with_assignment: bool) -> list[str]:

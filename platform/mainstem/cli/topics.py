@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from mainstem.cli.arguments import Parser, given, key_values, properties_file
 from mainstem.cli.output import print_json
-from mainstem.client.admin import Admin, ConfigValue, PartitionInfo, TopicInfo
+from mainstem.client.admin import Admin, PartitionInfo, TopicInfo
+from mainstem.client.configs import ConfigValue
 from mainstem.client.connection import Connection
 from mainstem.client.errors import RefusedError
 from mainstem.model.errors import ErrorCode, MainstemError

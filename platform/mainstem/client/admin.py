@@ -22,32 +22,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
     OffsetSpec,
 )
 
+from mainstem.client.configs import SOURCES, ConfigSetting, ConfigValue, alter, describe
 from mainstem.client.connection import CONNECT_TIMEOUT_S, Connection, refused_property
-from mainstem.client.errors import translated
+from mainstem.client.errors import RefusedError, translated
 from mainstem.client.groups import Groups
+from mainstem.client.protocol import ProtocolConnection
 from mainstem.model import ids
+from mainstem.model.errors import ErrorCode
 from mainstem.model.topic import INTERNAL_TOPICS
 
 T = TypeVar("T")
 
 _URL_SAFE = str.maketrans("+/", "-_")
-
-RESOURCE_TYPES = {
-    "topic": ConfigResource.Type.TOPIC,
-    "broker": ConfigResource.Type.BROKER,
-    "group": ConfigResource.Type.GROUP,
-}
-SOURCES = {
-    1: "DYNAMIC_TOPIC_CONFIG",
-    2: "DYNAMIC_BROKER_CONFIG",
-    3: "DYNAMIC_DEFAULT_BROKER_CONFIG",
-    4: "STATIC_BROKER_CONFIG",
-    5: "DEFAULT_CONFIG",
-    6: "DYNAMIC_BROKER_LOGGER_CONFIG",
-    7: "DYNAMIC_CLIENT_METRICS_CONFIG",
-    8: "DYNAMIC_GROUP_CONFIG",
-}
-"""Names as Kafka's tools print them, by their number in DescribeConfigs."""
 
 
 class PartitionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,26 +51,6 @@ class TopicInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     topic_id: str | None
     partitions: tuple[PartitionInfo, ...]
-
-
-class ConfigSetting(msgspec.Struct, frozen=True):
-    """One place where a value is set. `source` is Kafka's name of it, e.g. `DYNAMIC_TOPIC_CONFIG`."""
-
-    name: str
-    value: str | None
-    source: str
-
-
-class ConfigValue(msgspec.Struct, frozen=True, kw_only=True):
-    """An effective configuration value; None if it is a secret."""
-
-    name: str
-    value: str | None
-    source: str
-    is_default: bool
-    is_sensitive: bool
-    is_read_only: bool
-    synonyms: tuple[ConfigSetting, ...]
 
 
 class Admin:
@@ -168,12 +134,19 @@ class Admin:
 
     def configs(self, kind: str, name: str) -> list[ConfigValue]:
         """`kind` is `topic`, `broker` (name `""`: the cluster's defaults) or `group`. Sorted by name."""
-        resource = ConfigResource(RESOURCE_TYPES[kind], name)
+        if self._connection.is_plain:
+            with self._broker_for(kind, name) as broker:
+                return describe(broker, kind, name)
+        resource = self._resource(kind, name)
         entries = self._result(self._call(lambda: self._client.describe_configs([resource]))[resource])
         return [_config(entry) for _, entry in sorted(entries.items())]
 
     def alter_configs(self, kind: str, name: str, changes: Mapping[str, str | None]) -> None:
         """None removes a key."""
+        if self._connection.is_plain:
+            with self._broker_for(kind, name) as broker:
+                alter(broker, kind, name, changes)
+            return
         edits = [
             ConfigEntry(
                 key,
@@ -182,8 +155,27 @@ class Admin:
             )
             for key, value in changes.items()
         ]
-        resource = ConfigResource(RESOURCE_TYPES[kind], name, incremental_configs=edits)
+        resource = self._resource(kind, name, edits)
         self._result(self._call(lambda: self._client.incremental_alter_configs([resource]))[resource])
+
+    def _broker_for(self, kind: str, name: str) -> ProtocolConnection:
+        """A broker's own settings are told and changed by that broker only, everything else by any."""
+        brokers = self._call(lambda: self._client.list_topics(timeout=CONNECT_TIMEOUT_S)).brokers
+        if kind == "broker" and name:
+            if int(name) not in brokers:
+                raise RefusedError(ErrorCode.BROKER_NOT_AVAILABLE, f"there is no broker {name}")
+            chosen = brokers[int(name)]
+        else:
+            chosen = brokers[min(brokers)]
+        assert chosen.host is not None, "brokers in metadata have addresses"
+        return ProtocolConnection(chosen.host, chosen.port, CONNECT_TIMEOUT_S)
+
+    def _resource(self, kind: str, name: str, edits: list[ConfigEntry] | None = None) -> ConfigResource:
+        if not name:
+            # The library refuses a resource without a name.
+            problem = "the cluster's default configuration can be reached over plain connections only"
+            raise RefusedError(ErrorCode.UNSUPPORTED_VERSION, problem)
+        return ConfigResource(ConfigResource.Type[kind.upper()], name, incremental_configs=edits)
 
     def start_offsets(self, partitions: Sequence[ids.TopicPartition]) -> dict[ids.TopicPartition, int]:
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library leaves it untyped

@@ -86,6 +86,11 @@ class Connection:
         translated["logger"] = _silent_logger()
         return translated
 
+    @property
+    def is_plain(self) -> bool:
+        """Neither encrypted nor authenticated."""
+        return self.properties.get("security.protocol", "PLAINTEXT").upper() == "PLAINTEXT"
+
     def addresses(self) -> list[tuple[str, int]]:
         """Raises: ConfigError for an address without a host or a port."""
         found = []

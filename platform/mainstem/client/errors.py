@@ -49,11 +49,15 @@ def translated(error: KafkaException, bootstrap_servers: str) -> MainstemError:
     message = without_prefix(kafka_error.str())
     if kafka_error.code() in _UNREACHABLE:
         return UnreachableError(bootstrap_servers, message)
+    return RefusedError(error_of(kafka_error.code()), message)
+
+
+def error_of(number: int) -> ErrorCode:
+    """UNKNOWN_SERVER_ERROR for a number that this version does not know."""
     try:
-        code = ErrorCode(kafka_error.code())
+        return ErrorCode(number)
     except ValueError:
-        code = ErrorCode.UNKNOWN_SERVER_ERROR
-    return RefusedError(code, message)
+        return ErrorCode.UNKNOWN_SERVER_ERROR
 
 
 def without_prefix(text: str) -> str:

@@ -10,27 +10,40 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainstem.model import records_pure
-from mainstem.model.batch import BatchHeader, build, iterate
+from mainstem.model.batch import HEADER_BYTES, MAGIC, BatchHeader, build, iterate
 from mainstem.model.columns import Columns, Headers
 from mainstem.model.compression import Codec, CorruptRecords, compress
 from mainstem.model.ids import NO_PRODUCER_ID
 
+BATCH_BYTES_MAX = 0x7FFFFFFF
+COMPILED_RECORDS_MIN = 32
+
 _compiled: Any = None
+_compiled_builder: Any = None
 _compiled_tried = False
 
 
 def compiled_reader() -> Any:
     """aiokafka's `DefaultRecordBatch`, or None where its extension is missing."""
-    global _compiled, _compiled_tried  # noqa: PLW0603 - one lazy import for the process
+    _load_compiled()
+    return _compiled
+
+
+def compiled_builder() -> Any:
+    """aiokafka's `DefaultRecordBatchBuilder`, or None where its extension is missing."""
+    _load_compiled()
+    return _compiled_builder
+
+
+def _load_compiled() -> None:
+    global _compiled, _compiled_builder, _compiled_tried  # noqa: PLW0603 - one lazy import for the process
     if not _compiled_tried:
         _compiled_tried = True
         try:
-            from aiokafka.record._crecords.default_records import DefaultRecordBatch
+            from aiokafka.record._crecords.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
         except ImportError:
-            _compiled = None
-        else:
-            _compiled = DefaultRecordBatch
-    return _compiled
+            return
+        _compiled, _compiled_builder = DefaultRecordBatch, DefaultRecordBatchBuilder
 
 
 def decode(data: bytes | memoryview, *, from_offset: int = 0, limit: int | None = None) -> Columns:
@@ -90,7 +103,10 @@ def encode(
 ) -> bytes:
     """One record batch with base offset 0, ready for Produce. `timestamps` in ms, at least one record."""
     assert keys, "a batch holds at least one record"
-    records = records_pure.encode_records(keys, values, timestamps, headers)
+    # A broker's coordinators write a few records at a time, for which it must not import aiokafka.
+    records = _encode_compiled(keys, values, timestamps, headers) if len(keys) >= COMPILED_RECORDS_MIN else None
+    if records is None:
+        records = records_pure.encode_records(keys, values, timestamps, headers)
     return build(
         BatchHeader(
             base_offset=0,
@@ -109,3 +125,20 @@ def encode(
         ),
         compress(codec, records),
     )
+
+
+def _encode_compiled(
+    keys: Sequence[bytes | None],
+    values: Sequence[bytes | None],
+    timestamps: Sequence[int],
+    headers: Sequence[Headers] | None,
+) -> bytes | None:
+    """The records as the pure encoder writes them, at a fifth of its time; None where the extension is missing."""
+    builder = compiled_builder()
+    if builder is None:
+        return None
+    batch = builder(MAGIC, Codec.NONE, 0, NO_PRODUCER_ID, -1, -1, BATCH_BYTES_MAX)
+    append, none = batch.append, list[tuple[str, bytes | None]]()
+    for index, (key, value, timestamp) in enumerate(zip(keys, values, timestamps, strict=True)):
+        append(index, timestamp, key, value, none if headers is None else list(headers[index]))
+    return bytes(batch.build())[HEADER_BYTES:]

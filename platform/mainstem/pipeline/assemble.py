@@ -84,6 +84,7 @@ def _input(
             once=settings.once,
             needs_all=has_window,
             max_records=settings.batch_records,
+            log=context.log,
         )
     spec = connector_spec(catalog, step)
     config = connector_config(spec, step)
@@ -137,6 +138,7 @@ def _output(step: steps.Sink, catalog: Catalog, transport: Transport, context: P
             value=open_serializer(catalog, step.value),
             partitioner=spec.open(config),
             partitions=step.partitions,
+            configs=step.configs,
         )
     connector = connector_spec(catalog, step)
     assert connector.open_sink is not None, "checked"

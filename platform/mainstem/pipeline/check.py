@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mainstem.api.partitioner import PartitionerSpec
@@ -109,6 +109,8 @@ def _topic_sink(step: TopicSink, catalog: Catalog) -> Iterator[str]:
         yield f"{step.name}: topics that begin with __ are written by brokers and pipelines for themselves"
     if not isinstance(step.partitions, int) or step.partitions < 1:
         yield f"{step.name}: partitions={step.partitions!r} is not a number above 0"
+    if not isinstance(step.configs, Mapping) or not all(isinstance(value, str) for value in step.configs.values()):
+        yield f"{step.name}: configs={step.configs!r} is not a mapping of names to text, such as retention.ms to '-1'"
     for side in (step.key, step.value):
         yield from _serializer(step.name, side, catalog)
     try:

@@ -1,10 +1,13 @@
 """Runs one pipeline: read a batch, take it through the stages, and commit how far it came once every sink
 has flushed.
 
-    read ─> head stages ─> window ─> tail stages ─> sinks          checkpoint, every `commit_interval_ms`:
-│              │ holds state in memory                 1. every sink flushes               └─> sinks      └
-emits when the watermark passes       2. the watermark is stored, if there is a window
-3. the positions are committed
+    read ─> head stages ─> window ─> tail stages ─> sinks
+                             │ holds state in memory, emits when the watermark passes
+
+    checkpoint, every `commit_interval_ms`:
+      1. every sink flushes
+      2. the watermark is stored, if there is a window
+      3. the positions are committed
 
 A crash between any two steps repeats records and loses none. While a window is open, positions are committed
 only up to the beginning of the epoch (the time between two checkpoints) in which its first record came; what

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mainstem.api.batch import SourceBatch
+from mainstem.api.context import Log
 from mainstem.api.serde import SerdeError, Serializer
 from mainstem.api.transport import FetchedBatch, Transport, TransportConsumer
 from mainstem.model.ids import TopicPartition
@@ -34,6 +36,7 @@ class TopicInput:
         once: bool,
         needs_all: bool,
         max_records: int,
+        log: Log,
     ) -> None:
         self._transport = transport
         self._group_id = group_id
@@ -45,6 +48,8 @@ class TopicInput:
         self._once = once
         self._needs_all = needs_all
         self._max_records = max_records
+        self._log = log
+        self._missed: set[str] = set()
         self._consumer: TransportConsumer | None = None
         self._listener: SplitListener | None = None
         self._partitions: dict[str, TopicPartition] = {}
@@ -68,9 +73,20 @@ class TopicInput:
 
     async def open(self, listener: SplitListener) -> None:
         self._listener = listener
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        """Join the group, if the topics are there. One that is missing is an error for a single run, and waited for by
+        an endless one: programs that write and read a topic may start in any order."""
         for topic in self._topics:
             if await self._transport.partition_count(topic) is None:
-                raise InputFailure("", f"topic {topic} does not exist; create it, or start what writes to it first")
+                if self._once:
+                    reason = f"topic {topic} does not exist; create it, or start what writes to it first"
+                    raise InputFailure("", reason)
+                if topic not in self._missed:
+                    self._missed.add(topic)
+                    self._log.warning("pipeline.waits_for_topic", pipeline=self._group_id, topic=topic)
+                return
             for partition, (_, end) in (await self._transport.end_offsets(topic)).items():
                 self._partitions[str(partition)] = partition
                 self._targets[partition] = end
@@ -84,7 +100,7 @@ class TopicInput:
         has_all = self._all <= set(partitions)
         self._partitions.update({str(partition): partition for partition in partitions})
         if self._needs_all and not has_all:
-            if partitions and not self._had_all:
+            if self._once or (partitions and not self._had_all):
                 raise InputFailure("", self._other_member(len(self._all) - len(partitions)))
             self._consumer.pause(partitions)
             self._assigned = frozenset()
@@ -125,7 +141,10 @@ class TopicInput:
         return self._lag.get(split)
 
     async def read(self, max_wait_ms: int) -> Sequence[SourceBatch]:
-        assert self._consumer is not None
+        if self._consumer is None:
+            await asyncio.sleep(max_wait_ms / 1000)
+            await self._subscribe()
+            return []
         fetched = await self._consumer.fetch(max_records=self._max_records, max_wait_ms=max_wait_ms)
         return [self._decode(one) for one in fetched if self._assigned and one.partition in self._assigned]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from mainstem.api.batch import Batch
@@ -38,6 +38,7 @@ class TopicOutput:
         value: Serializer,
         partitioner: Partitioner,
         partitions: int,
+        configs: Mapping[str, str],
     ) -> None:
         self._transport = transport
         self._topic = topic
@@ -45,12 +46,13 @@ class TopicOutput:
         self._value = value
         self._partitioner = partitioner
         self._partition_count = partitions
+        self._configs = configs
         self._producer: TransportProducer | None = None
 
     async def open(self) -> None:
         count = await self._transport.partition_count(self._topic)
         if count is None:
-            await self._transport.create_topic(self._topic, self._partition_count, {})
+            await self._transport.create_topic(self._topic, self._partition_count, self._configs)
             count = await self._transport.partition_count(self._topic)
         assert count, "a topic that was created has partitions"
         self._partition_count = count

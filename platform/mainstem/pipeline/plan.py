@@ -16,7 +16,7 @@ Every call returns a new plan; the old one stays as it was and may be continued 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
 from mainstem.api.batch import Batch
@@ -201,6 +201,7 @@ class Pipeline(Generic[V]):
         value: Named | None = None,
         partitioner: Named = "murmur2",
         partitions: int = 1,
+        configs: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> Pipeline[V]: ...
 
@@ -226,7 +227,7 @@ class Pipeline(Generic[V]):
             return self._with(steps.ConnectorSink(name=step_name, connector=connector, options=options))
         if len(topics) != 1:
             self._refuse("sink needs one topic, or connector= with the name of a connector")
-        known = {"key": None, "value": None, "partitioner": "murmur2", "partitions": 1}
+        known = {"key": None, "value": None, "partitioner": "murmur2", "partitions": 1, "configs": None}
         self._check_options("sink", options, known)
         given = {**known, **options}
         return self._with(
@@ -237,6 +238,7 @@ class Pipeline(Generic[V]):
                 value=self._plugin("value", given["value"]),
                 partitioner=self._plugin("partitioner", given["partitioner"]) or Plugin("murmur2"),
                 partitions=given["partitions"],
+                configs=given["configs"] or {},
             )
         )
 

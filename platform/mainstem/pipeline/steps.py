@@ -99,7 +99,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSink:
-    """`key` and `value` are serializers; None writes bytes as they are and text as UTF-8."""
+    """`key` and `value` are serializers; None writes bytes as they are and text as UTF-8.
+
+    `partitions` and `configs` are for a topic that does not exist yet.
+    """
 
     name: str
     topic: str
@@ -107,6 +110,7 @@ class TopicSink:
     value: Plugin | None
     partitioner: Plugin
     partitions: int
+    configs: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Group commit: one round of syncs for every partition that has unflushed bytes, off the loop, one round at a time.
 
-A round starts as soon as bytes are unflushed and none is running. What is appended meanwhile waits for the next round, so
-under load every sync carries many appends.
+A round starts as soon as somebody waits for unflushed bytes (an acks=all producer, a reader at the end of the log) and none is
+running; bytes that nobody waits for gather a few milliseconds. What is appended meanwhile waits for the next round, so under
+load every sync carries many appends.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Flusher:
 
     def mark_dirty(self, partition: Flushable) -> None:
         self._dirty.add(partition)
+        self._later.discard(partition)
         self._idle.clear()
         if not self._is_running and not self._is_scheduled:
             # Not at once: every frame that has already arrived shall share the round.
@@ -59,7 +61,7 @@ class Flusher:
             asyncio.get_running_loop().call_soon(self._start_round)
 
     def mark_within(self, partition: Flushable, delay_ms: int) -> None:
-        """Flush policy `interval`: the partition is flushed at most `delay_ms` from now."""
+        """Nobody waits for it: the partition is flushed when somebody does, or `delay_ms` from now."""
         if partition not in self._later:
             self._later.add(partition)
             self._idle.clear()

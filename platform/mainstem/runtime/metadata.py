@@ -28,6 +28,7 @@ from mainstem.core.controller.topics import (
     plan_partitions,
     too_many,
 )
+from mainstem.core.metadata.effective import effective_config
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.cluster import BrokerRegistration, Change, ConfigChanged, ProducerIdsReserved
 from mainstem.model.configs.broker import BrokerConfig
@@ -38,8 +39,6 @@ from mainstem.model.topic import INTERNAL_TOPICS, topic_name_problem
 
 Subscriber = Callable[[Sequence[Change], MetadataImage], None]
 T = TypeVar("T")
-
-_CLUSTER = ConfigResource("broker", "")
 
 
 class Metadata:
@@ -65,8 +64,7 @@ class Metadata:
     # ------------------------------------------------------------------------------------------------ life
 
     async def start(self, registration: BrokerRegistration, changes: Sequence[Change]) -> None:
-        """Take what the coordinator's `open` returned, join the cluster, and the controller's office if it
-        is free.
+        """Take what the coordinator's `open` returned, join the cluster, and the controller's office if it is free.
 
         Raises: FencedError if another live broker has this id, StorageError.
         """
@@ -84,9 +82,7 @@ class Metadata:
             await asyncio.wait(self._running)
 
     def subscribe(self, callback: Subscriber) -> None:
-        """`callback(changes, image)` runs on the loop after every published image; it must not block or
-        await.
-        """
+        """`callback(changes, image)` runs on the loop after every published image; it must not block or await."""
         self._subscribers.append(callback)
 
     # --------------------------------------------------------------------------------------------- reading
@@ -140,8 +136,7 @@ class Metadata:
         return result
 
     async def ensure_topic(self, name: str) -> ErrorCode:
-        """Create a topic because somebody uses it, unless it is there. Internal topics get settings of their
-        own.
+        """Create a topic because somebody uses it, unless it is there. Internal topics get settings of their own.
 
         Other topics are created only if `auto.create.topics.enable` allows it: UNKNOWN_TOPIC_OR_PARTITION
         otherwise. Raises: as `create_topics`.
@@ -264,8 +259,7 @@ class Metadata:
         """Forget what `changes` (None: anything) made stale."""
         touched = [change for change in changes or () if isinstance(change, ConfigChanged)]
         if changes is None or any(change.resource_type == "broker" for change in touched):
-            own = ConfigResource("broker", str(self._static_config.node_id))
-            self.config = self._static_config.with_dynamic(self.image.configs_of(own), self.image.configs_of(_CLUSTER))
+            self.config = effective_config(self.image, self._static_config)
             self._topic_configs.clear()
         for change in touched:
             self._topic_configs.pop(change.resource_name, None)
@@ -273,9 +267,7 @@ class Metadata:
             del self._topic_configs[name]
 
     def _new_topic_id(self) -> TopicId:
-        """A random version-4 UUID that no topic has; ids that print with a leading dash trouble command
-        lines.
-        """
+        """A random version-4 UUID that no topic has. Ids that print with a dash in front trouble command lines."""
         while True:
             raw = bytearray(self._entropy(16))
             raw[6] = raw[6] & 0x0F | 0x40

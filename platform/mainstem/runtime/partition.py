@@ -29,6 +29,8 @@ from mainstem.runtime.flusher import AppendedMark, Flusher
 SNAPSHOTS_KEPT = 2
 FLUSH_INTERVAL_MS_DEFAULT = 1000
 """Of flush policy `interval` where Kafka's flush.ms is longer; Kafka's own default is never."""
+FLUSH_LINGER_MS = 5
+"""How long appends that nobody waits for (acks=0 and 1, no reader at the end) may gather before their flush."""
 REPLAY_CHUNK_BYTES = 1 << 20
 
 
@@ -102,6 +104,7 @@ class Partition:
         self.bytes_out = 0
         self.messages_in = 0
         self.is_closed = False
+        self.in_sync_replicas = 1
 
     # --------------------------------------------------------------------------------------------------------- opening
 
@@ -263,7 +266,11 @@ class Partition:
         self.bytes_in += size
         self.messages_in += header.records_count
         if self._is_durable and config.flush_policy == "commit":
-            self._flusher.mark_dirty(self)
+            if self.fetch_waiters:
+                self._flusher.mark_dirty(self)
+            else:
+                # Nobody waits yet; who asks for the commit (`when_committed`) starts the flush at once.
+                self._flusher.mark_within(self, FLUSH_LINGER_MS)
         else:
             if self._is_durable and config.flush_policy == "interval":
                 self._flusher.mark_within(self, min(config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
@@ -296,6 +303,7 @@ class Partition:
             callback(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         else:
             self._commit_waiters.append((offset, callback))
+            self._flusher.mark_dirty(self)
 
     def flush_log(self) -> None:
         """Runs in the flusher's thread. Raises: StorageError."""

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 
 from mainstem.api.context import Clock, Log
 from mainstem.api.storage import LogStore
+from mainstem.core.metadata.effective import effective_config
 from mainstem.core.metadata.image import MetadataImage, TopicImage
 from mainstem.model.cluster import Change, ConfigChanged, PartitionChanged, PartitionsAdded, TopicCreated, TopicDeleted
 from mainstem.model.configs.broker import BrokerConfig
@@ -49,6 +50,7 @@ class Partitions:
         is_durable: bool,
     ) -> None:
         self._broker_id = broker_id
+        self._static_config = config
         self._config = config
         self._executor = executor
         self._clock = clock
@@ -89,6 +91,7 @@ class Partitions:
 
     def load(self, image: MetadataImage) -> None:
         """Host what the image gives to this broker; for the start."""
+        self._config = effective_config(image, self._static_config)
         for topic in image.topics.values():
             self._host_topic(topic, image)
 
@@ -104,6 +107,11 @@ class Partitions:
                     self._drop_topic(name)
                 case ConfigChanged(resource_type="topic", resource_name=name):
                     self._reconfigure(image.topics.get(name))
+                case ConfigChanged(resource_type="broker"):
+                    # Rare: every topic inherits from these settings.
+                    self._config = effective_config(image, self._static_config)
+                    for topic in image.topics.values():
+                        self._reconfigure(topic)
                 case _:
                     pass
 
@@ -115,6 +123,7 @@ class Partitions:
             hosted = self._by_name.get((topic.name, registration.partition))
             if hosted is not None:
                 hosted.leader_epoch = registration.leader_epoch
+                hosted.in_sync_replicas = len(registration.isr)
                 continue
             config = config or TopicConfig.resolve(topic.configs, self._config)
             self._host(topic, registration.partition, registration.leader_epoch, config)

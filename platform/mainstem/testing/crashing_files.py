@@ -8,7 +8,7 @@ survivor = files.after_crash(random.Random(3))
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mainstem.api.files import Buffer
@@ -160,6 +160,9 @@ class CrashingFiles:
         self._directories.discard(path)
         for name in [p for p in self._names if path in p.parents]:
             del self._names[name]
+
+    def lock_directory(self, path: Path) -> Callable[[], None]:
+        return lambda: None
 
     def sync_directory(self, path: Path) -> None:
         self.count()

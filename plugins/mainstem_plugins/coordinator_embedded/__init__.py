@@ -1,6 +1,4 @@
-"""Coordinator `embedded`: cluster metadata in a journal file of this broker, or in memory. No other server
-is needed.
-"""
+"""Coordinator `embedded`: cluster metadata in a journal file of this broker, or in memory. No other server is needed."""
 
 from __future__ import annotations
 

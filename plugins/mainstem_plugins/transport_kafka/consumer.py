@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import confluent_kafka
@@ -28,7 +29,9 @@ R = TypeVar("R")
 
 
 class KafkaConsumer:
-    """Every call of librdkafka that waits runs in a thread of this consumer: one polls, one commits meanwhile."""
+    """Every call of librdkafka that waits runs in one thread. While that thread is inside a rebalance callback it waits
+    for the event loop and runs what the loop asks of it: a commit or a pause from any other thread would block until the
+    callback returns, which waits for the loop."""
 
     def __init__(self, properties: dict[str, str | int | bool], group_id: str, context: PluginContext) -> None:
         self._group_id = group_id
@@ -36,11 +39,11 @@ class KafkaConsumer:
         settings: dict[str, Any] = {**properties, "group.id": group_id, "error_cb": self._trouble}
         self._consumer = Consumer(settings, logger=quiet_logger())
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="mainstem-kafka-poll")
-        self._committing = ThreadPoolExecutor(1, thread_name_prefix="mainstem-kafka-commit")
+        self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._is_in_callback = False
         self._loop = asyncio.get_running_loop()
         self._listener: RebalanceListener | None = None
         self._failure: BaseException | None = None
-        self._next: dict[TopicPartition, int] = {}
         self._is_closing = False
 
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
@@ -53,24 +56,45 @@ class KafkaConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         consumer.assign(partitions)
-        self._next.clear()
+        consumer.resume(partitions)  # librdkafka remembers what was paused before
         self._tell(lambda listener: listener.assigned(_names(partitions)))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         self._tell(lambda listener: listener.revoked(_names(partitions)))
-        self._next.clear()
 
     def _on_lost(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         self._tell(lambda listener: listener.lost(_names(partitions)))
-        self._next.clear()
 
     def _tell(self, call: Callable[[RebalanceListener], Coroutine[Any, Any, None]]) -> None:
         if self._is_closing or self._listener is None:
             return
+        self._is_in_callback = True
+        told = asyncio.run_coroutine_threadsafe(call(self._listener), self._loop)
+        told.add_done_callback(self._callback_is_done)
         try:
-            asyncio.run_coroutine_threadsafe(call(self._listener), self._loop).result()
+            while (request := self._requests.get()) is not None:
+                request()
+            told.result()
         except Exception as error:  # raised again by the fetch that is waiting for this thread
             self._failure = self._failure or error
+
+    def _callback_is_done(self, told: Future[None]) -> None:
+        self._is_in_callback = False
+        self._requests.put(None)
+
+    async def _in_polling_thread(self, work: Callable[[], R]) -> R:
+        if not self._is_in_callback:
+            return await self._loop.run_in_executor(self._polling, work)
+        outcome: Future[R] = Future()
+
+        def request() -> None:
+            try:
+                outcome.set_result(work())
+            except Exception as error:  # belongs to whoever asked
+                outcome.set_exception(error)
+
+        self._requests.put(request)
+        return await asyncio.wrap_future(outcome)
 
     async def fetch(self, *, max_records: int, max_wait_ms: int) -> Sequence[FetchedBatch]:
         messages = await self._loop.run_in_executor(self._polling, self._poll, max_records, max_wait_ms / 1000)
@@ -111,20 +135,22 @@ class KafkaConsumer:
         )  # fmt: skip
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            self._consumer.pause([_theirs(partition) for partition in partitions])
+        self._now_or_in_callback(lambda: self._consumer.pause([_theirs(partition) for partition in partitions]))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        if partitions:
-            self._consumer.resume([_theirs(partition) for partition in partitions])
+        self._now_or_in_callback(lambda: self._consumer.resume([_theirs(partition) for partition in partitions]))
+
+    def _now_or_in_callback(self, work: Callable[[], None]) -> None:
+        if self._is_in_callback:
+            self._requests.put(work)
+        else:
+            work()
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         theirs = [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         what = f"group {self._group_id} cannot commit"
         try:
-            committed = await self._loop.run_in_executor(
-                self._committing, lambda: self._consumer.commit(offsets=theirs, asynchronous=False)
-            )
+            committed = await self._in_polling_thread(lambda: self._consumer.commit(offsets=theirs, asynchronous=False))
         except KafkaException as error:
             raise in_words(error, what) from error
         for one in committed or ():
@@ -139,7 +165,6 @@ class KafkaConsumer:
             raise TransportError(f"the consumer of group {self._group_id} did not close: {error}") from error
         finally:
             self._polling.shutdown(wait=False)
-            self._committing.shutdown(wait=False)
 
 
 def _at_end(partition: TopicPartition, end: int) -> FetchedBatch:

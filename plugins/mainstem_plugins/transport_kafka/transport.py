@@ -39,9 +39,10 @@ R = TypeVar("R")
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # confluent-kafka has no types there
 LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
 REACH_TIMEOUT_S = 10.0
-CREATED_CHECKS = 100
-CREATED_CHECK_INTERVAL_S = 0.1
+CHECKS_MAX = 100
+CHECK_INTERVAL_S = 0.1
 READER_GROUP = "mainstem-reader"
+READER_WAIT_MS = 50
 
 
 class KafkaTransport:
@@ -53,6 +54,7 @@ class KafkaTransport:
         self._timeout_s = config.request_timeout_ms / 1000
         self._admin: AdminClient | None = None
         self._reader: Consumer | None = None
+        self._reads_on: tuple[TopicPartition, int] | None = None
 
     async def open(self) -> None:
         try:
@@ -92,10 +94,11 @@ class KafkaTransport:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise in_words(error, f"topic {topic} cannot be created") from error
-        for _ in range(CREATED_CHECKS):
+        for _ in range(CHECKS_MAX):
             if await self.partition_count(topic) is not None:
+                await self.end_offsets(topic)
                 return
-            await asyncio.sleep(CREATED_CHECK_INTERVAL_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
         raise TransportError(f"topic {topic} was created and is still not known to the cluster")
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
@@ -110,30 +113,30 @@ class KafkaTransport:
     async def _offsets(
         self, topic: str, partitions: list[confluent_kafka.TopicPartition], which: Any
     ) -> dict[int, int]:
-        asked = self._known_admin().list_offsets(
-            dict.fromkeys(partitions, which),
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=self._timeout_s,
-        )
-        found: dict[int, int] = {}
-        try:
-            for partition, future in asked.items():
-                found[partition.partition] = (await self._in_thread(future.result)).offset
-        except KafkaException as error:
-            raise in_words(error, f"the offsets of topic {topic} cannot be listed") from error
+        for attempt in range(CHECKS_MAX):
+            asked = self._known_admin().list_offsets(
+                dict.fromkeys(partitions, which),
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=self._timeout_s,
+            )
+            found: dict[int, int] = {}
+            try:
+                for partition, future in asked.items():
+                    found[partition.partition] = (await self._in_thread(future.result)).offset
+            except KafkaException as error:
+                # Right after a topic is created not every broker knows yet what it leads.
+                if error.args[0].code() not in PASSING or attempt == CHECKS_MAX - 1:
+                    raise in_words(error, f"the offsets of topic {topic} cannot be listed") from error
+                await asyncio.sleep(CHECK_INTERVAL_S)
+            else:
+                break
         return found
 
     async def read(self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int) -> FetchedBatch:
         return await self._in_thread(lambda: self._read(partition, offset, max_records, max_wait_ms / 1000))
 
     def _read(self, partition: TopicPartition, offset: int, max_records: int, max_wait_s: float) -> FetchedBatch:
-        if self._reader is None:
-            properties = {**self._shared, **CONSUMER_PROPERTIES, "auto.offset.reset": "earliest"}
-            trouble = PassingErrors(self._context.log, "reader")
-            settings: dict[str, Any] = {**properties, "group.id": READER_GROUP, "error_cb": trouble}
-            self._reader = Consumer(settings, logger=quiet_logger())
-        reader = self._reader
-        reader.assign([confluent_kafka.TopicPartition(partition.topic, partition.partition, offset)])
+        reader = self._reading_at(partition, offset)
         found: list[Message] = []
         end: int | None = None
         for message in take(reader, max_records, max_wait_s):
@@ -146,6 +149,8 @@ class KafkaTransport:
                 raise in_words(error, f"{partition} cannot be read at offset {offset}")
         offsets = [message.offset() for message in found]
         next_offset = max(end or 0, offsets[-1] + 1 if offsets else offset)
+        # The end is told once, so whoever asks for it again begins again.
+        self._reads_on = (partition, next_offset) if end is None else None
         return FetchedBatch(
             partition=partition,
             batch=columns_of(found),
@@ -154,9 +159,26 @@ class KafkaTransport:
             end_offset=next_offset if end is not None else next_offset + 1,
         )
 
+    def _reading_at(self, partition: TopicPartition, offset: int) -> Consumer:
+        """Assigning anew waits for the fetch that is under way, so whoever reads on goes on where the reader is."""
+        if self._reader is None:
+            trouble = PassingErrors(self._context.log, "reader")
+            settings: dict[str, Any] = {
+                **CONSUMER_PROPERTIES,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": READER_WAIT_MS,
+                **self._shared,
+                "group.id": READER_GROUP,
+                "error_cb": trouble,
+            }
+            self._reader = Consumer(settings, logger=quiet_logger())
+        if self._reads_on != (partition, offset):
+            self._reader.assign([confluent_kafka.TopicPartition(partition.topic, partition.partition, offset)])
+        return self._reader
+
     def consumer(self, group_id: str, *, from_latest: bool = False) -> KafkaConsumer:
         reset = "latest" if from_latest else "earliest"
-        properties = {**self._shared, **CONSUMER_PROPERTIES, "auto.offset.reset": reset}
+        properties = {**CONSUMER_PROPERTIES, "auto.offset.reset": reset, **self._shared}
         return KafkaConsumer(properties, group_id, self._context)
 
     def producer(self) -> KafkaProducer:

@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -13,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from mainstem import Broker
 from mainstem.model import records
-from mainstem.model.errors import ConfigError, ErrorCode, PluginError
+from mainstem.model.errors import ConfigError, ErrorCode, PluginError, StorageError
 from mainstem.wire import codec
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages import api_versions, produce
@@ -168,6 +169,16 @@ def test_produce_of_the_old_formats_is_refused_without_a_hang_up(raw: socket.soc
     assert struct.unpack_from(">h", reply, 4 + 4 + 7 + 4 + 4) == (ErrorCode.UNSUPPORTED_VERSION,)
 
 
+def test_acks_all_needs_min_insync_replicas(broker: Broker, raw: socket.socket) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.create_topics([NewTopic("strict", 1, 1, config={"min.insync.replicas": "2"})])["strict"].result(timeout=20)
+    data = records.encode([None], [b"v"], [1])
+    for acks, expected in ((-1, ErrorCode.NOT_ENOUGH_REPLICAS), (1, ErrorCode.NONE)):
+        answer = ask(raw, produce.REQUEST, 7, one_produce("strict", data, acks=acks), produce.RESPONSE)
+        assert isinstance(answer, produce.ProduceResponse)
+        assert answer.responses[0].partition_responses[0].error_code == expected
+
+
 def test_failed_produce_without_acknowledgement_ends_the_connection(raw: socket.socket) -> None:
     message = one_produce("nowhere", records.encode([None], [b"v"], [1]), acks=0)
     raw.sendall(frame(ApiKey.PRODUCE, 7, codec.encode(produce.REQUEST, 7, message)))
@@ -213,3 +224,17 @@ def test_bad_configuration_is_named_before_anything_starts(
 def test_port_that_is_taken_is_named(broker: Broker) -> None:
     with pytest.raises(ConfigError, match="cannot listen there"):
         Broker({"listeners": f"PLAINTEXT://{broker.bootstrap_servers}"}).start()
+
+
+def test_two_brokers_never_share_a_log_directory(tmp_path: Path) -> None:
+    with Broker(data=tmp_path), pytest.raises(StorageError, match="another broker is using this log directory"):
+        Broker(data=tmp_path).start()
+    with Broker(data=tmp_path) as again:
+        assert again.bootstrap_servers
+
+
+def test_setting_that_a_plugin_does_not_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="open_files_max"):
+        Broker({"log.storage.open_file_max": 3}, data=tmp_path).start()
+    with Broker({"log.storage.open_files_max": 3}, data=tmp_path) as broker:
+        assert broker.bootstrap_servers

@@ -1,4 +1,4 @@
-"""The transport `kafka`, over librdkafka and sockets, on our broker."""
+"""The transport `kafka`, over librdkafka and sockets, on our broker. Its contract: tests/integration/plugins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mainstem.api.transport import TransportError
 from mainstem.app.embedded import Broker
 from mainstem.model.errors import ConfigError
 from mainstem.model.ids import TopicPartition
-from mainstem.testing.conformance.transports import check_transport
 from mainstem_plugins.transport_kafka import KafkaConfig, mainstem_register_transports
 
 [SPEC] = mainstem_register_transports()
@@ -23,15 +22,6 @@ async def opened(context, address, **options):
     transport = SPEC.open(config, context, address, None)
     await transport.open()
     return transport
-
-
-async def test_contract(context):
-    with Broker(storage="memory") as broker:
-
-        async def open_transport():
-            return await opened(context, broker.bootstrap_servers)
-
-        await check_transport(open_transport, "t", has_groups=True)
 
 
 async def test_nobody_at_the_address_is_named(context, monkeypatch):

@@ -86,7 +86,7 @@ def test_kafkas_own_example_files_start_without_unknown_keys(tmp_path: Path) -> 
         "advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n"
         "controller.listener.names=CONTROLLER\n"
         "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\n"
-        "num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nlog.dirs=/tmp/kraft\n"
+        "num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nlog.dirs=/var/lib/kafka\n"
         "offsets.topic.replication.factor=1\nzookeeper.connect=localhost:2181\n"
     )
     (warning,) = load_settings(path, {}, []).warnings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from mainstem.app.plugins import PluginManager
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.assemble import RunSettings, assemble
 from mainstem.pipeline.engine import Engine, Summary
-from mainstem.telemetry.logs import get_logger
-from mainstem.telemetry.sensors import Sensors
+from mainstem.testing.conformance.context import plugin_context
 from mainstem.testing.simulated_transport import SimulatedTopics, SimulatedTransport
 
 
@@ -81,8 +79,8 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def context(clock: ManualClock) -> Iterator[PluginContext]:
-    with ThreadPoolExecutor(1) as executor:
-        yield PluginContext(clock=clock, log=get_logger("test"), executor=executor, sensor=Sensors())
+    with plugin_context(clock, threads=1) as context:
+        yield context
 
 
 @pytest.fixture

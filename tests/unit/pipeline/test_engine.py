@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -286,6 +287,20 @@ async def test_a_topic_that_does_not_exist_is_named(world):
     assert str(error) == (
         "pipeline p, stage source: topic nowhere does not exist; create it, or start what writes to it first"
     )
+
+
+async def test_an_endless_run_waits_for_its_topic(world):
+    plan = Pipeline("p").source("later").map(lambda value: engine.stop() or value).sink("out")
+    engine = world.engine(plan, RunSettings(engine=EngineSettings(max_wait_ms=0)))
+    await engine.open()
+    task = asyncio.create_task(engine.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    world.fill("later", [b"1"])
+    summary = await task
+    await engine.close()
+    assert summary.records_read == 1
+    assert world.topics.values("out") == [b"1"]
 
 
 @pytest.mark.parametrize(

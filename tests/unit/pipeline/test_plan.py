@@ -141,6 +141,10 @@ def test_a_coroutine_function_per_record_points_to_batches():
         ),
         (START.sink("out", partitions=0), "partitions=0 is not a number above 0"),
         (START.sink("out", partitions="four"), "partitions='four' is not a number above 0"),
+        (
+            START.sink("out", configs={"retention.ms": -1}),
+            "configs={'retention.ms': -1} is not a mapping of names to text",
+        ),
         (START.sink("out", value="jsn"), "sink: plugin serializer 'jsn': nobody registered it; did you mean json?"),
         (START.sink("out", key="avro"), "sink: schema=None is not valid: serializer avro needs a value for it"),
         (
@@ -148,7 +152,7 @@ def test_a_coroutine_function_per_record_points_to_batches():
             "schema='missing.avsc' is not valid: a path to an Avro schema that can be read",
         ),
         (
-            START.sink("out", value=Plugin("json", sorted=True)),
+            START.sink("out", value=Plugin("json", sort_key=True)),
             "serializer json has no such setting; did you mean sort",
         ),
         (START.sink("out", partitioner="murmur"), "partitioner 'murmur': nobody registered it; did you mean murmur2?"),

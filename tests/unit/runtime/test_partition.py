@@ -33,13 +33,17 @@ class ManualFlusher:
 
     def __init__(self) -> None:
         self.dirty: list[Any] = []
+        self.later: list[Any] = []
 
     def mark_dirty(self, partition: Any) -> None:
         self.dirty.append(partition)
 
+    def mark_within(self, partition: Any, delay_ms: int) -> None:
+        self.later.append(partition)
+
     def start(self) -> list[tuple[Any, AppendedMark]]:
-        marks = [(p, p.appended_mark()) for p in self.dirty]
-        self.dirty = []
+        marks = [(p, p.appended_mark()) for p in {*self.dirty, *self.later}]
+        self.dirty, self.later = [], []
         return marks
 
     def finish(self, marks: list[tuple[Any, AppendedMark]]) -> None:
@@ -210,3 +214,16 @@ def test_log_append_time_is_stamped_by_the_broker(make_partition: Any) -> None:
     assert outcome.log_append_time_ms == VirtualClock().now_ms()
     stored = bytes(partition.read(0, 1000, read_committed=False, may_block=True).data)
     assert records.decode(stored).timestamps == [VirtualClock().now_ms()]
+
+
+async def test_flush_starts_at_once_only_when_somebody_waits(make_partition: Any, flusher: ManualFlusher) -> None:
+    partition = make_partition()
+    outcome = partition.append_batch(batch())
+    assert (flusher.dirty, flusher.later) == ([], [partition])
+    partition.when_committed(outcome.last_offset, lambda error: None)
+    assert flusher.dirty == [partition]
+    flusher.finish(flusher.start())
+
+    DelayedFetch([partition], 1, 60_000, lambda: None)
+    partition.append_batch(batch())
+    assert flusher.dirty == [partition]

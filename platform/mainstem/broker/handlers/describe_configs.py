@@ -1,6 +1,4 @@
-"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569). Groups: KIP-1000. Broker loggers: there are
-none.
-"""
+"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569). Groups: KIP-1000. Broker loggers: there are none."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ class _Fetch:
             return
         self._slot = self._line.defer()
         partitions = self._partitions()
-        DelayedFetch(partitions, max(1, request.min_bytes - size), request.max_wait_ms, self._finish)
+        waiting = DelayedFetch(partitions, max(1, request.min_bytes - size), request.max_wait_ms, self._finish)
+        self._slot.on_closed = waiting.cancel
 
     def _partitions(self) -> list[Partition]:
         found = (

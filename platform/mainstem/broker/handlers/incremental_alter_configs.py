@@ -1,5 +1,6 @@
-"""IncrementalAlterConfigs, v0–1 (KIP-339). Topics, brokers (KIP-226) and groups (KIP-1000). Not done: log
-levels (KIP-412) and client metrics (KIP-714).
+"""IncrementalAlterConfigs, v0–1 (KIP-339). Topics, brokers (KIP-226) and groups (KIP-1000).
+
+Not done: log levels (KIP-412) and client metrics (KIP-714).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def handle_frame(
             if refusal is not None:
                 rows.append(PartitionResult(index, refusal, -1, -1, -1))
             else:
-                rows.append(_append(services, version, topic, index, records, waits))
+                rows.append(_append(services, request.acks, version, topic, index, records, waits))
         results.append(TopicResult(topic, rows))
     counters = services.counters.of(ApiKey.PRODUCE)
     if request.acks == ACKS_ALL and waits:
@@ -79,6 +79,7 @@ def _refuse_all(version: int, acks: int, transactional_id: str | None) -> ErrorC
 
 def _append(
     services: Services,
+    acks: int,
     version: int,
     topic: bytes,
     index: int,
@@ -91,6 +92,8 @@ def _append(
         return PartitionResult(index, error, -1, -1, -1)
     if topic in _INTERNAL:
         return PartitionResult(index, ErrorCode.INVALID_TOPIC_EXCEPTION, -1, -1, -1, "the topic is internal")
+    if acks == ACKS_ALL and partition.in_sync_replicas < partition.config.min_insync_replicas:
+        return PartitionResult(index, ErrorCode.NOT_ENOUGH_REPLICAS, -1, -1, -1)
     try:
         outcome = partition.append(records if records is not None else memoryview(b""))
         start = partition.log_start_offset

@@ -11,6 +11,7 @@ from enum import IntEnum
 
 import msgspec
 
+from mainstem.core.metadata.effective import CLUSTER_DEFAULTS
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.cluster import Change, ConfigChanged
 from mainstem.model.configs.broker import BrokerConfig
@@ -167,7 +168,7 @@ def _check_values(
     image: MetadataImage, resource: ConfigResource, after: Mapping[str, str], static: BrokerConfig
 ) -> None:
     """Raises: ConfigError."""
-    cluster = image.configs_of(ConfigResource("broker", ""))
+    cluster = image.configs_of(CLUSTER_DEFAULTS)
     match resource.type:
         case "topic":
             TopicConfig.checked(after, static.with_dynamic(cluster))

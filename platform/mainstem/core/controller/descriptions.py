@@ -1,5 +1,4 @@
-"""Configurations as DescribeConfigs shows them: effective value, where it comes from, and what lies beneath
-it.
+"""Configurations as DescribeConfigs shows them: effective value, where it comes from, and what lies beneath it.
 
 Source: Kafka's `ConfigHelper` and `DynamicBrokerConfig`.
 """
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mainstem.core.metadata.effective import CLUSTER_DEFAULTS, effective_config
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.broker_keys import FAMILIES
@@ -31,9 +31,7 @@ class Synonym(msgspec.Struct, frozen=True):
 
 
 class DescribedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` is None for a secret; `synonyms` are in the order in which they win, the first is the
-    effective one.
-    """
+    """`value` is None for a secret; `synonyms` are in the order in which they win, the first is the effective one."""
 
     name: str
     value: str | None
@@ -46,14 +44,12 @@ class DescribedConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerLayers:
-    """The settings of one broker, strongest first: its own dynamic ones, the cluster's, those it was started
-    with.
-    """
+    """The settings of one broker, strongest first: its own dynamic ones, the cluster's, those it was started with."""
 
     def __init__(self, image: MetadataImage, static: BrokerConfig) -> None:
         own = image.configs_of(ConfigResource("broker", str(static.node_id)))
-        cluster = image.configs_of(ConfigResource("broker", ""))
-        self.effective = static.with_dynamic(own, cluster)
+        cluster = image.configs_of(CLUSTER_DEFAULTS)
+        self.effective = effective_config(image, static)
         self._layers = (
             (own, ConfigSource.DYNAMIC_BROKER),
             (cluster, ConfigSource.DYNAMIC_DEFAULT_BROKER),
@@ -140,7 +136,7 @@ def describe_broker(layers: BrokerLayers) -> list[DescribedConfig]:
 def describe_cluster_defaults(image: MetadataImage) -> list[DescribedConfig]:
     """The broker resource without a name: only what was set for the whole cluster."""
     described = []
-    for name, text in sorted(image.configs_of(ConfigResource("broker", "")).items()):
+    for name, text in sorted(image.configs_of(CLUSTER_DEFAULTS).items()):
         key = all_broker_keys().get(name)
         synonym = Synonym(name, _shown(key, text), ConfigSource.DYNAMIC_DEFAULT_BROKER)
         if key is None:

@@ -66,7 +66,7 @@ class MetadataImage:
         return self.apply_all((change,))
 
     def apply_all(self, changes: Iterable[Change]) -> MetadataImage:
-        """Costs one copy of the topic table however many changes there are (0.1 ms for 10,000 topics)."""
+        """Costs one copy of the topic table however many changes there are (under 1 ms for 10,000 topics)."""
         draft = _Draft(self)
         for change in changes:
             draft.apply(change)

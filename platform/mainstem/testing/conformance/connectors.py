@@ -23,6 +23,7 @@ async def check_source(
     config = _configured(spec, spec.source_config, options)
     assert spec.open_source is not None, f"connector {spec.name} has no open_source"
     make = spec.open_source
+    await make(config, context).close()
     for max_records in (1, 2, 7, 10_000):
         await _check_read_through(lambda: make(config, context), expected, max_records)
     await _check_resuming(lambda: make(config, context), expected)
@@ -108,6 +109,7 @@ async def check_sink(
     assert len(values) >= 3, "give at least three values"
     config = _configured(spec, spec.sink_config, options)
     assert spec.open_sink is not None, f"connector {spec.name} has no open_sink"
+    await spec.open_sink(config, context).close()
     sink = spec.open_sink(config, context)
     await sink.open()
     await sink.flush()

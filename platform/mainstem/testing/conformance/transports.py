@@ -194,6 +194,7 @@ async def _check_groups(transport: Transport, prefix: str) -> None:
             await first.commit(dict.fromkeys(partitions, 3))
 
         hears_first.on_revoked = commit
+        first.pause(partitions)  # which a new assignment forgets
         async with _consumer(transport, prefix, "groups") as (second, hears_second):
             await _until(lambda: bool(hears_second.assigned_now and hears_first.heard[-1] == "assigned"), first, second)
             shared = sorted([*hears_first.assigned_now, *hears_second.assigned_now])

@@ -1,0 +1,235 @@
+"""`run(pipeline)`: the last line of a script. Starts a broker in this process or goes to a cluster, and runs pipelines.
+
+The same script runs as `python script.py [flags]` and as `mainstem run script.py [flags]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from mainstem.api.context import PluginContext
+from mainstem.api.node import LocalNode
+from mainstem.api.spec import configure
+from mainstem.api.transport import Transport, TransportError, TransportSpec
+from mainstem.app.embedded import AsyncBroker
+from mainstem.app.loops import new_event_loop
+from mainstem.app.metrics_endpoint import MetricsEndpoint
+from mainstem.app.plugins import PluginManager
+from mainstem.app.progress import Progress, print_summaries
+from mainstem.app.run_options import RunOptions, from_arguments, from_flags
+from mainstem.model.errors import ConfigError, MainstemError
+from mainstem.pipeline.assemble import RunSettings, assemble
+from mainstem.pipeline.check import check, check_together
+from mainstem.pipeline.counters import register
+from mainstem.pipeline.engine import Engine, Summary
+from mainstem.pipeline.plan import Pipeline
+from mainstem.pipeline.steps import TopicSink, TopicSource
+from mainstem.runtime.clock import SystemClock
+from mainstem.telemetry.logs import get_logger
+from mainstem.telemetry.sensors import Sensors
+
+THREADS = 16
+KAFKA_PORT = 9092
+METRICS_HOST = "127.0.0.1"
+EXIT_FAILURE = 1
+
+
+class Process:
+    """What `mainstem run` needs to know of a script that has come to its end."""
+
+    has_run = False
+
+
+def run(
+    pipeline: Pipeline[Any],
+    *more: Pipeline[Any],
+    broker: str | None = None,
+    data: Path | str | None = None,
+    metrics_port: int | None = None,
+    once: bool | None = None,
+) -> list[Summary]:
+    """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
+
+    In a script that was started itself the command line's flags go before the arguments here. A failure is printed and
+    ends the process with status 1; `run_async` raises it instead.
+    """
+    Process.has_run = True
+    try:
+        given = {
+            "broker": broker,
+            "data": None if data is None else Path(data),
+            "metrics_port": metrics_port,
+            "once": once,
+        }
+        options = from_arguments(RunOptions(), given)
+        if sys._getframe(1).f_globals.get("__name__") == "__main__":
+            options = from_flags(options, Path(sys.argv[0]).name, sys.argv[1:])
+        return run_with(options, [pipeline, *more])
+    except MainstemError as error:
+        print(f"mainstem: {error}", file=sys.stderr)  # noqa: T201 - the last word of a run that failed
+        raise SystemExit(EXIT_FAILURE) from error
+
+
+def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
+    """With progress and a summary on standard error. Raises: MainstemError."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        summaries = runner.run(run_async(pipelines, options, is_interactive=True))
+    print_summaries(summaries)
+    return summaries
+
+
+async def run_async(
+    pipelines: Sequence[object],
+    options: RunOptions,
+    *,
+    plugins: PluginManager | None = None,
+    is_interactive: bool = False,
+) -> list[Summary]:
+    """Run pipelines on the running loop. `is_interactive`: show progress, and take signals as the wish to stop.
+
+    Raises: PlanError, ConfigError, PluginError, TransportError before anything runs; PipelineError from the first pipeline
+    that failed, after the others were stopped with a checkpoint.
+    """
+    plugins = plugins or PluginManager()
+    plans = [check(pipeline, plugins) for pipeline in pipelines]
+    check_together(plans)
+    waits_for = feeders(plans) if options.once else {}
+    async with AsyncExitStack() as stack:
+        context, broker = await _start_environment(options, plugins, stack)
+        if broker is not None and is_interactive and not options.once:
+            address = broker.bootstrap_servers
+            print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+        node = None if broker is None else broker.local_node
+        transport = await _open_transport(options, plugins, context, node, stack)
+        settings = RunSettings(once=options.once)
+        engines = [
+            assemble(plan, catalog=plugins, transport=transport, context=context, settings=settings) for plan in plans
+        ]
+        counters = [engine.counters for engine in engines]
+        register(context.sensor, counters)
+        for engine in engines:
+            stack.push_async_callback(engine.close)
+        for engine in engines:
+            await engine.open()
+        if is_interactive:
+            _stop_on_signals(engines, stack)
+            watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
+            stack.callback(watching.cancel)
+        return await _run_engines(engines, waits_for)
+
+
+async def _start_environment(
+    options: RunOptions, plugins: PluginManager, stack: AsyncExitStack
+) -> tuple[PluginContext, AsyncBroker | None]:
+    sensors = Sensors()
+    broker: AsyncBroker | None = None
+    scheme = options.broker_parts[0]
+    if plugins.find(TransportSpec, scheme).needs_local_node:
+        broker = await _start_broker(options, plugins)
+        stack.push_async_callback(broker.close)
+        sensors = broker.node.sensors
+    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-pipeline")
+    stack.callback(executor.shutdown)
+    if options.metrics_port is not None:
+        endpoint = MetricsEndpoint(sensors, plugins)
+        await endpoint.start(METRICS_HOST, options.metrics_port)
+        stack.push_async_callback(endpoint.close)
+    log = get_logger("mainstem.pipeline")
+    return PluginContext(clock=SystemClock(), log=log, executor=executor, sensor=sensors), broker
+
+
+async def _start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBroker:
+    """On Kafka's port where it is free, so that tools find it without being told; on any other where it is not."""
+    try:
+        return await AsyncBroker(data=options.data, port=KAFKA_PORT, plugins=plugins).start()
+    except ConfigError as error:
+        if error.key != "listeners":
+            raise
+    return await AsyncBroker(data=options.data, port=0, plugins=plugins).start()
+
+
+async def _open_transport(
+    options: RunOptions,
+    plugins: PluginManager,
+    context: PluginContext,
+    node: LocalNode | None,
+    stack: AsyncExitStack,
+) -> Transport:
+    scheme, address, settings = options.broker_parts
+    spec = plugins.find(TransportSpec, scheme)
+    transport = spec.open(configure(spec.config, settings, owner=f"transport {scheme}"), context, address, node)
+    await transport.open()
+    stack.push_async_callback(transport.close)
+    return transport
+
+
+def feeders(plans: Sequence[Pipeline[Any]]) -> Mapping[str, set[str]]:
+    """Which pipelines each one waits for, because they write a topic that it reads. Raises: ConfigError for a circle."""
+    writes = {plan.name: {step.topic for step in plan.steps if isinstance(step, TopicSink)} for plan in plans}
+    reads = {
+        plan.name: {topic for step in plan.steps if isinstance(step, TopicSource) for topic in step.topics}
+        for plan in plans
+    }
+    waits_for = {name: {other for other in writes if other != name and writes[other] & reads[name]} for name in reads}
+    settled: set[str] = set()
+    while len(settled) < len(waits_for):
+        ready = {name for name, others in waits_for.items() if others <= settled} - settled
+        if not ready:
+            circle = ", ".join(sorted(waits_for.keys() - settled))
+            raise ConfigError("once", True, f"pipelines {circle} feed each other in a circle and would never end")
+        settled |= ready
+    return waits_for
+
+
+async def _run_engines(engines: Sequence[Engine], waits_for: Mapping[str, set[str]]) -> list[Summary]:
+    """All at once, except those that wait. One that fails stops the others, and its error is raised."""
+    runs: dict[str, asyncio.Task[Summary]] = {}
+
+    async def run_one(engine: Engine) -> Summary:
+        for name in waits_for.get(engine.pipeline, ()):
+            await asyncio.wait([runs[name]])
+        return await engine.run()
+
+    for engine in engines:
+        runs[engine.pipeline] = asyncio.create_task(run_one(engine))
+    try:
+        await asyncio.wait(runs.values(), return_when=asyncio.FIRST_EXCEPTION)
+        for engine in engines:
+            engine.stop()
+        await asyncio.wait(runs.values())
+    except asyncio.CancelledError:
+        for task in runs.values():
+            task.cancel()
+        await asyncio.gather(*runs.values(), return_exceptions=True)
+        raise
+    failures = [error for task in runs.values() if (error := task.exception()) is not None]
+    if failures:
+        raise failures[0]
+    return [task.result() for task in runs.values()]
+
+
+def _stop_on_signals(engines: Sequence[Engine], stack: AsyncExitStack) -> None:
+    """The first signal asks for a clean end. A second one ends the process as if nobody listened."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        for engine in engines:
+            engine.stop()
+        loop.remove_signal_handler(number)
+
+    if sys.platform == "win32":
+        return  # loops there take no signals; Ctrl-C is a KeyboardInterrupt
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError, RuntimeError):  # only the main thread gets signals; elsewhere nobody waits for them
+            loop.add_signal_handler(number, stop, number)
+            stack.callback(loop.remove_signal_handler, number)
+
+
+__all__ = ["RunOptions", "TransportError", "run", "run_async", "run_with"]

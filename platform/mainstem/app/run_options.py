@@ -1,0 +1,88 @@
+"""What a run of pipelines can be told: by the arguments of `run`, and by flags on the command line, which go before them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+from mainstem.model.configs.nearest import suggestion
+from mainstem.model.errors import ConfigError
+
+EMBEDDED = "embedded"
+DATA = Path("mainstem-data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """`broker`: `embedded://` or `kafka://host:port`. `data`: where the embedded broker keeps its records.
+
+    `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
+    writes wait for it.
+    """
+
+    broker: str = "embedded://"
+    data: Path = DATA
+    metrics_port: int | None = None
+    once: bool = False
+
+    def __post_init__(self) -> None:
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
+            raise ConfigError("metrics-port", self.metrics_port, "a port is a number from 0 to 65535")
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.broker_parts[0] == EMBEDDED
+
+    @property
+    def broker_parts(self) -> tuple[str, str, dict[str, str]]:
+        """Scheme, address, and the settings after `?`. Raises: ConfigError."""
+        scheme, mark, rest = self.broker.partition("://")
+        if not mark:
+            raise ConfigError("broker", self.broker, "it looks like kafka://host:port or embedded://")
+        address, _, query = rest.partition("?")
+        return scheme, address, dict(parse_qsl(query, keep_blank_values=True))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("arguments", self.prog, message)
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    made = _Parser(
+        prog=program,
+        description="Run the pipelines of this script.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    made.add_argument(
+        "--broker", metavar="URL", help="kafka://host:port, or embedded:// (default): a broker in this process"
+    )
+    made.add_argument(
+        "--data", metavar="DIR", type=Path, help=f"where the embedded broker keeps its records (default: {DATA})"
+    )
+    made.add_argument("--metrics-port", metavar="N", type=int, help="serve /metrics on this port of 127.0.0.1")
+    made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
+    return made
+
+
+def from_flags(base: RunOptions, program: str, arguments: Sequence[str]) -> RunOptions:
+    """`base` changed by a command line. Raises: ConfigError naming the flag; SystemExit after `--help`."""
+    reader = parser(program)
+    known, unknown = reader.parse_known_args(list(arguments))
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        flags = [flag for action in reader._actions for flag in action.option_strings]
+        what = f"there is no such flag{suggestion(name, flags)}" if name.startswith("-") else "it is not expected here"
+        raise ConfigError("arguments", unknown[0], what)
+    return from_arguments(base, vars(known))
+
+
+def from_arguments(base: RunOptions, given: dict[str, Any]) -> RunOptions:
+    """`base` changed by what is given and not None."""
+    names = {field.name for field in fields(RunOptions)}
+    return replace(base, **{name: value for name, value in given.items() if name in names and value is not None})

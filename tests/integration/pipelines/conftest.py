@@ -1,0 +1,85 @@
+"""Scripts that end with `run(...)`, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE_S = 60
+ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
+
+
+class Script:
+    """A running script. Its standard error is read as it comes; `wait_for` gives the first line that matches."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.errors = ""
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                with self._changed:
+                    self.errors += line
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        with self._changed:
+            found = self._changed.wait_for(
+                lambda: re.search(pattern, self.errors) or self.process.poll() is not None, DEADLINE_S
+            )
+        assert isinstance(found, re.Match), f"{pattern!r} did not come; standard error:\n{self.errors}"
+        return found
+
+    def end(self) -> tuple[int, str, str]:
+        """Status, standard output and standard error."""
+        assert self.process.stdout is not None
+        output = self.process.stdout.read()
+        status = self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+        self._reader.join(DEADLINE_S)
+        return status, output, self.errors
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
+    """Write a script and start it: `start(text, "--once")`; `how="run"` starts it by `mainstem run`."""
+    running: list[Script] = []
+
+    def begin(text: str, *flags: str, how: str = "python", name: str = "script.py") -> Script:
+        (tmp_path / name).write_text(text)
+        command = (
+            [sys.executable, name] if how == "python" else [sys.executable, "-m", "mainstem.cli.main", "run", name]
+        )
+        process = subprocess.Popen(
+            [*command, *flags], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        running.append(Script(process))
+        return running[-1]
+
+    yield begin
+    for script in running:
+        if script.process.poll() is None:
+            script.process.kill()
+            script.end()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
