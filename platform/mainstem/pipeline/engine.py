@@ -289,11 +289,15 @@ class Engine:
             return dict(self._positions)
         epochs = self._window.first_epochs()
         held = self._epoch_starts[min(epochs)] if epochs else self._positions
-        committable = {split: held.get(split, self._input.position(split)) for split in self._positions}
+        committable = {split: self._or_beginning(split, held.get(split)) for split in self._positions}
         self._epoch_starts = {epoch: start for epoch, start in self._epoch_starts.items() if epoch in epochs}
         self._epoch += 1
         self._epoch_starts[self._epoch] = dict(self._positions)
         return committable
+
+    def _or_beginning(self, split: str, position: Any) -> Any:
+        """A split that came after the oldest open window began, or was not read then, is held where it began."""
+        return self._input.position(split) if position is None else position
 
     async def _guard(self, stage: str, work: Awaitable[None]) -> None:
         try:

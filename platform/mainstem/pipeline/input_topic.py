@@ -60,6 +60,7 @@ class TopicInput:
         self._at_end: set[str] = set()
         self._lag: dict[str, int] = {}
         self._first: dict[str, int] = {}
+        self._began: dict[str, int] = {}
 
     @property
     def is_finished(self) -> bool:
@@ -132,10 +133,11 @@ class TopicInput:
         self._at_end.difference_update(splits)
         for split in splits:
             self._lag.pop(split, None)
+            self._began.pop(split, None)
         return splits
 
     def position(self, split: str) -> Any:
-        return None
+        return self._began.get(split)
 
     def lag(self, split: str) -> int | None:
         return self._lag.get(split)
@@ -146,7 +148,12 @@ class TopicInput:
             await self._subscribe()
             return []
         fetched = await self._consumer.fetch(max_records=self._max_records, max_wait_ms=max_wait_ms)
-        return [self._decode(one) for one in fetched if self._assigned and one.partition in self._assigned]
+        known = len(self._began)
+        reads = [self._decode(one) for one in fetched if self._assigned and one.partition in self._assigned]
+        if self._from_latest and len(self._began) > known:
+            # Without it, a crash before the first checkpoint would begin at a later end, and skip what was read.
+            await self.commit(self._began)
+        return reads
 
     def _decode(self, fetched: FetchedBatch) -> SourceBatch:
         split, batch = str(fetched.partition), fetched.batch
@@ -160,7 +167,9 @@ class TopicInput:
 
     def _note_progress(self, split: str, fetched: FetchedBatch, read: SourceBatch) -> None:
         self._lag[split] = max(0, fetched.end_offset - fetched.next_offset)
-        self._first.setdefault(split, fetched.offsets[0] if fetched.offsets else fetched.next_offset)
+        first = fetched.offsets[0] if fetched.offsets else fetched.next_offset
+        self._first.setdefault(split, first)
+        self._began.setdefault(split, first)
         reached_end = fetched.next_offset >= min(self._targets[fetched.partition], fetched.end_offset)
         if self._once and reached_end and split not in self._at_end:
             assert self._consumer is not None

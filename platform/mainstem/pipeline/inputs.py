@@ -44,7 +44,7 @@ class Input(Protocol):
     async def open(self, listener: SplitListener) -> None: ...
 
     def position(self, split: str) -> Any:
-        """Where reading of a split began; None: at its start, or wherever the group had committed."""
+        """Where reading of a split began; None: at its start, or it has not begun."""
 
     def lag(self, split: str) -> int | None:
         """Records of the split that were not read yet, if known; 0 means that it is read to its end."""

@@ -81,7 +81,7 @@ class SimulatedTransport:
     def __init__(self, topics: SimulatedTopics, *, step: Step = no_step) -> None:
         self.topics = topics
         self._step = step
-        self._pending: list[tuple[TopicPartition, Batch]] = []
+        self.consumers: list[SimulatedConsumer] = []
 
     async def open(self) -> None:
         self._step("transport.open")
@@ -124,7 +124,8 @@ class SimulatedTransport:
         )
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> SimulatedConsumer:
-        return SimulatedConsumer(self, group_id, self._step, from_latest=from_latest)
+        self.consumers.append(SimulatedConsumer(self, group_id, self._step, from_latest=from_latest))
+        return self.consumers[-1]
 
     def producer(self) -> SimulatedProducer:
         return SimulatedProducer(self.topics, self._step)

@@ -106,8 +106,9 @@ class CrashingSource(MemorySource):
 class Simulation:
     """One seed: its records, its plan, its crashes."""
 
-    def __init__(self, world: Any, seed: int, *, has_window: bool) -> None:
+    def __init__(self, world: Any, seed: int, *, has_window: bool, workers: int = 1) -> None:
         self.world = world
+        self.workers = workers
         self.random = random.Random(seed)
         self.has_window = has_window
         self.steps_left = 0
@@ -119,7 +120,7 @@ class Simulation:
             batch_records=self.random.randrange(1, 12),
             engine=EngineSettings(commit_interval_ms=self.random.choice([1, 30, 200])),
         )
-        self.plan = self._plan(from_topic=self.random.random() < 0.6)
+        self.plan = self._plan(from_topic=workers > 1 or self.random.random() < 0.6)
 
     def _records(self) -> Batch:
         """In the order of their times up to DISORDER, which the window's grace allows."""
@@ -164,18 +165,27 @@ class Simulation:
         lives = self.random.randrange(1, 6)
         for life in range(lives + 1):
             self.steps_left = self.random.randrange(1, 60) if life < lives else 10**9
-            try:
-                asyncio.run(self._live())
-            except Crash:
-                self.world.topics.crash()
-            else:
+            if not asyncio.run(self._live()):
                 return
+            self.world.topics.crash()
 
-    async def _live(self) -> None:
+    async def _live(self) -> bool:
+        """Until all workers have ended; says whether one of them died. The group notices and the others go on."""
+        deaths = await asyncio.gather(*(self._work() for _ in range(self.workers)))
+        return any(deaths)
+
+    async def _work(self) -> bool:
         transport = SimulatedTransport(self.world.topics, step=self.step)
         engine = self.world.engine(self.plan, self.settings, transport)
-        await engine.open()
-        await engine.run()
+        try:
+            await engine.open()
+            await engine.run()
+        except Crash:
+            for consumer in transport.consumers:
+                await consumer.close()  # the session times out
+            return True
+        await engine.close()
+        return False
 
     def check(self) -> None:
         if self.has_window:
@@ -201,9 +211,9 @@ class Simulation:
         assert written == whole, "a result was written with a part of its records"
 
 
-def simulate(new_world: Any, seeds: range, *, has_window: bool) -> None:
+def simulate(new_world: Any, seeds: range, *, has_window: bool, workers: int = 1) -> None:
     for seed in seeds:
-        simulation = Simulation(new_world(), seed, has_window=has_window)
+        simulation = Simulation(new_world(), seed, has_window=has_window, workers=workers)
         try:
             simulation.run()
             simulation.check()
@@ -215,6 +225,10 @@ def simulate(new_world: Any, seeds: range, *, has_window: bool) -> None:
 @pytest.mark.parametrize("has_window", [False, True], ids=["records", "windows"])
 def test_nothing_is_lost_whenever_the_process_dies(new_world, has_window):
     simulate(new_world, range(SEEDS), has_window=has_window)
+
+
+def test_nothing_is_lost_when_workers_share_partitions_and_die(new_world):
+    simulate(new_world, range(SEEDS), has_window=False, workers=3)
 
 
 # Planted bugs. Each must be found within the seeds that the true engine survives.
@@ -250,17 +264,25 @@ class CommitsAfterAnError(Engine):
             raise
 
 
+class RevokesWithoutFlush(Engine):
+    async def revoked(self, splits: Sequence[str]) -> None:
+        await self._input.commit({split: at for split, at in self._positions.items() if at is not None})
+        await self.lost(splits)
+
+
 @pytest.mark.parametrize(
-    ("bug", "has_window"),
+    ("bug", "has_window", "workers"),
     [
-        (CommitsBeforeFlush, False),
-        (CommitsBeforeFlush, True),
-        (CommitsWhatOpenWindowsHold, True),
-        (ForgetsTheWatermark, True),
-        (CommitsAfterAnError, False),
+        (CommitsBeforeFlush, False, 1),
+        (CommitsBeforeFlush, True, 1),
+        (CommitsBeforeFlush, False, 3),
+        (CommitsWhatOpenWindowsHold, True, 1),
+        (ForgetsTheWatermark, True, 1),
+        (CommitsAfterAnError, False, 1),
+        (RevokesWithoutFlush, False, 3),
     ],
 )
-def test_the_simulation_finds_planted_bugs(new_world, monkeypatch, bug, has_window):
+def test_the_simulation_finds_planted_bugs(new_world, monkeypatch, bug, has_window, workers):
     monkeypatch.setattr(assemble_module, "Engine", bug)
     with pytest.raises(AssertionError, match=r"lost|missing|a part of its records"):
-        simulate(new_world, range(SEEDS), has_window=has_window)
+        simulate(new_world, range(SEEDS), has_window=has_window, workers=workers)

@@ -174,6 +174,28 @@ async def test_latest_skips_what_is_there(world):
     assert summary.records_read == 0
 
 
+async def test_a_crash_right_after_a_start_at_the_latest_skips_nothing(world):
+    """The group has committed nothing of its own yet, and what is latest moves on while the process is dead."""
+    world.fill("in", [b"old"])
+    plan = Pipeline("p").source("in", start="latest").sink("out")
+    endless = RunSettings(engine=EngineSettings(commit_interval_ms=10**9))
+    engine = world.engine(plan, endless)
+    await engine.open()
+    task = asyncio.create_task(engine.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    world.fill("in", [b"new"])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert engine.counters.records_read == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    world.topics.crash()
+    await world.run(plan)
+    assert world.topics.values("out") == [b"new"]
+
+
 async def test_stop_ends_a_run_with_everything_in_hand_committed(world):
     world.fill("in", [b"%d" % n for n in range(100)])
     settings = RunSettings(batch_records=10)
