@@ -18,7 +18,9 @@ PLACES = (PACKAGE.parent / "mainstem_shipped", PACKAGE.parents[1])
 def main(arguments: Sequence[str]) -> int:
     script = next((place / SCRIPT for place in PLACES if (place / SCRIPT).is_file()), None)
     if script is None:
-        raise ConfigError("demo", str(SCRIPT), "it does not lie where an installation or a checkout has it; install mainstem again")
+        raise ConfigError(
+            "demo", str(SCRIPT), "it does not lie where an installation or a checkout has it; install mainstem again"
+        )
     sys.argv = ["mainstem demo", *arguments]
     runpy.run_path(str(script), run_name="__main__")
     return 0
