@@ -26,7 +26,7 @@ from subjects import SUBJECTS, BrokerNode, Topics, new_broker, resident_megabyte
 
 HERE = Path(__file__).resolve().parent
 LOAD = HERE / "load.py"
-BYTES_MAX_PER_JOB = 1_500_000_000
+BYTES_MAX_PER_JOB = 2_500_000_000
 JOB_TIMEOUT_S = 120.0
 START_TIMES = 2
 _WIDTH_WITHOUT_TERMINAL = 160

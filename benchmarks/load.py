@@ -317,7 +317,8 @@ async def measure(job: Job, tally: Tally, starting: list[Exchange], connections:
     await run_for(job.warm_up_s, connections)
     tally.counting = True
     began, cpu_began, broker_began = time.perf_counter(), time.process_time(), cpu_seconds(job.broker_pid)
-    await run_for(job.seconds, connections, lambda: tally.bytes_ever >= job.bytes_max)
+    writes = job.cell.kind == "produce"
+    await run_for(job.seconds, connections, lambda: writes and tally.bytes_ever >= job.bytes_max)
     tally.counting = False
     elapsed = time.perf_counter() - began
     broker_cores = (cpu_seconds(job.broker_pid) - broker_began) / elapsed

@@ -78,7 +78,9 @@ def test_every_direct_dependency_is_pinned() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()}
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split()
+    }
     wanted = [*project["dependencies"], *(d for group in project["optional-dependencies"].values() for d in group)]
     names = {"".join(c for c in d.split(";")[0] if c.isalnum() or c in "-_.<>=[").split("[")[0] for d in wanted}
     bare = {n.split(">")[0].split("<")[0].split("=")[0].lower().replace("_", "-") for n in names}

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.conformance
 TIMEOUT_S = 60
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 RECORDS_PER_CODEC = 40
-COMPLAINTS = re.compile(
-    r"Mismatches|Non-consecutive|Found timestamp mismatch|isvalid: false|invalid", re.IGNORECASE
-)
+COMPLAINTS = re.compile(r"Mismatches|Non-consecutive|Found timestamp mismatch|isvalid: false|invalid", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ def left(new_node) -> Iterator[Left]:
 
 def dump(files: list[Path], *arguments: str) -> str:
     assert files, "the broker left no such files"
-    printed = (
-        run_tool("kafka-dump-log", ["--files", ",".join(map(str, files)), *arguments]).succeeded().output
-    )
+    printed = run_tool("kafka-dump-log", ["--files", ",".join(map(str, files)), *arguments]).succeeded().output
     assert COMPLAINTS.findall(printed) == [], printed[-4_000:]
     return printed
 
@@ -86,9 +82,7 @@ def test_every_batch_is_valid_and_has_the_codec_of_its_producer(left):
 def test_the_offset_index_points_at_batches_of_the_log(left):
     printed = dump(sorted((left.log_dir / f"{left.topic}-0").glob("*.index")))
 
-    entries = [
-        (int(offset), int(at)) for offset, at in re.findall(r"^offset: (\d+) position: (\d+)", printed, re.M)
-    ]
+    entries = [(int(offset), int(at)) for offset, at in re.findall(r"^offset: (\d+) position: (\d+)", printed, re.M)]
     assert entries, "an index without entries beside a log of forty kilobytes"
     assert entries == sorted(set(entries))
 
@@ -106,24 +100,18 @@ def test_producer_snapshots_name_every_producer(left):
 
     printed = dump(snapshots[-1:])
 
-    producers = re.findall(
-        r"^producerId: (\d+) producerEpoch: 0 .*lastSequence: (\d+)", printed, re.MULTILINE
-    )
+    producers = re.findall(r"^producerId: (\d+) producerEpoch: 0 .*lastSequence: (\d+)", printed, re.MULTILINE)
     assert [last for _, last in producers] == [f"{RECORDS_PER_CODEC - 1}"] * len(CODECS)
 
 
 def test_the_committed_offset_is_in_the_offsets_topic(left):
-    logs = [
-        path for path in sorted(left.log_dir.glob("__consumer_offsets-*/*.log")) if path.stat().st_size > 0
-    ]
+    logs = [path for path in sorted(left.log_dir.glob("__consumer_offsets-*/*.log")) if path.stat().st_size > 0]
 
     printed = dump(logs, "--offsets-decoder")
 
     commits = [
         (json.loads(key)["data"], json.loads(payload)["data"])
-        for key, payload in re.findall(
-            r' key: (\{"type":"1".*?\}\}) payload: (\{.*\})$', printed, re.MULTILINE
-        )
+        for key, payload in re.findall(r' key: (\{"type":"1".*?\}\}) payload: (\{.*\})$', printed, re.MULTILINE)
     ]
     ((key, value),) = commits
     assert key == {"group": left.group, "topic": left.topic, "partition": 0}

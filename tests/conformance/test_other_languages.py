@@ -22,9 +22,7 @@ RECORDS = 200
 
 
 def run(command: list[str], folder: Path, timeout_s: float) -> str:
-    finished = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
     assert finished.returncode == 0, f"{' '.join(command)}\n{finished.stdout}\n{finished.stderr}"
     return finished.stdout
 
@@ -54,9 +52,7 @@ def node_programs() -> Path:
 
 
 @pytest.fixture
-def round_trip(
-    bootstrap: str, admin, new_topic: Callable[..., str], fresh_name: Callable[[], str]
-) -> Callable:
+def round_trip(bootstrap: str, admin, new_topic: Callable[..., str], fresh_name: Callable[[], str]) -> Callable:
     """Runs a program of the kind `<command> <bootstrap> <topic> <partitions> <group> <codec> <records>`.
 
     Every record must come once, in order within its partition, to one of two members, and be committed.
@@ -67,9 +63,7 @@ def round_trip(
         arguments = [bootstrap, topic, f"{PARTITIONS}", group, codec, f"{RECORDS}"]
         received = json.loads(run([*command, *arguments], HERE, RUN_TIMEOUT_S))
 
-        shown = sorted(
-            (each["key"], each["value"], each["header"], each["timestamp_ms"]) for each in received
-        )
+        shown = sorted((each["key"], each["value"], each["header"], each["timestamp_ms"]) for each in received)
         numbers = range(RECORDS)
         assert shown == sorted((f"key {n}", f"value {n}", codec, 1_700_000_000_000 + n) for n in numbers)
         assert {each["member"] for each in received} == {0, 1}

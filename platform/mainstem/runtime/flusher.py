@@ -43,7 +43,8 @@ class Flusher:
         self._executor = executor
         self._on_failure = on_failure
         self._dirty: set[Flushable] = set()
-        self._later: set[Flushable] = set()
+        self._later: dict[Flushable, int] = {}
+        self._armed: set[int] = set()
         self._is_running = False
         self._is_scheduled = False
         self.failure: StorageError | None = None
@@ -53,7 +54,7 @@ class Flusher:
 
     def mark_dirty(self, partition: Flushable) -> None:
         self._dirty.add(partition)
-        self._later.discard(partition)
+        self._later.pop(partition, None)
         self._idle.clear()
         if not self._is_running and not self._is_scheduled:
             # Not at once: every frame that has already arrived shall share the round.
@@ -62,15 +63,22 @@ class Flusher:
 
     def mark_within(self, partition: Flushable, delay_ms: int) -> None:
         """Nobody waits for it: the partition is flushed when somebody does, or `delay_ms` from now."""
-        if partition not in self._later:
-            self._later.add(partition)
+        self._later[partition] = delay_ms
+        if delay_ms not in self._armed:
+            # One timer per delay, not per append: most of these marks are overtaken by somebody who waits.
+            self._armed.add(delay_ms)
             self._idle.clear()
-            asyncio.get_running_loop().call_later(delay_ms / 1000, self._now_due, partition)
+            asyncio.get_running_loop().call_later(delay_ms / 1000, self._due, delay_ms)
 
-    def _now_due(self, partition: Flushable) -> None:
-        if partition in self._later:
-            self._later.discard(partition)
+    def _due(self, delay_ms: int) -> None:
+        self._armed.discard(delay_ms)
+        for partition in [p for p, delay in self._later.items() if delay == delay_ms]:
             self.mark_dirty(partition)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not (self._dirty or self._is_running or self._later):
+            self._idle.set()
 
     def _start_round(self) -> None:
         self._is_scheduled = False
@@ -95,13 +103,13 @@ class Flusher:
             partition.flushed(mark)
         if self._dirty:
             self._start_round()
-        elif not self._later:
-            self._idle.set()
+        else:
+            self._settle()
 
     async def drain(self) -> None:
         """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""
         for partition in tuple(self._later):
-            self._now_due(partition)
+            self.mark_dirty(partition)
         if self.failure is None:
             await self._idle.wait()
 
