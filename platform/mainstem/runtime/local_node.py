@@ -13,7 +13,8 @@ from mainstem.model.ids import TopicPartition
 from mainstem.runtime import partition_lookup
 from mainstem.runtime.groups import Groups
 from mainstem.runtime.metadata import Metadata
-from mainstem.runtime.partition import Partition, ReadOutcome
+from mainstem.runtime.partition import Partition
+from mainstem.runtime.partition_outcomes import ReadOutcome
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.purgatory import DelayedFetch
 

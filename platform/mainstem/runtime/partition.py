@@ -10,10 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from typing import NamedTuple, Protocol
 
 from mainstem.api.context import Clock
-from mainstem.api.files import Buffer
 from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
 from mainstem.core.log.append import plan_append
@@ -25,6 +23,7 @@ from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.runtime.flusher import AppendedMark, Flusher
+from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome
 
 SNAPSHOTS_KEPT = 2
 FLUSH_INTERVAL_MS_DEFAULT = 1000
@@ -32,30 +31,6 @@ FLUSH_INTERVAL_MS_DEFAULT = 1000
 FLUSH_LINGER_MS = 5
 """How long appends that nobody waits for (acks=0 and 1, no reader at the end) may gather before their flush."""
 REPLAY_CHUNK_BYTES = 1 << 20
-
-
-class FetchWaiter(Protocol):
-    """A request that waits for bytes (`runtime.purgatory`)."""
-
-    def wake(self, *, at_once: bool = False) -> None: ...
-
-
-class AppendOutcome(NamedTuple):
-    """`log_append_time_ms` is -1 where clients stamp their records. A duplicate has the offsets of the first time."""
-
-    error: ErrorCode
-    base_offset: int = -1
-    last_offset: int = -1
-    log_append_time_ms: int = -1
-    message: str | None = None
-
-
-class ReadOutcome(NamedTuple):
-    error: ErrorCode
-    data: Buffer
-    high_watermark: int
-    last_stable_offset: int
-    log_start_offset: int
 
 
 class Partition:

@@ -111,6 +111,8 @@ def test_a_formatter_that_prints_nothing_still_counts(mainstem: Run) -> None:
 def process(bootstrap: str, *arguments: str) -> subprocess.Popen[bytes]:
     code = "import sys; from mainstem.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, arguments[0], "--bootstrap-server", bootstrap, *arguments[1:]]
+    # Whoever runs the tests in the background of a shell script has SIGINT ignored, and a child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
