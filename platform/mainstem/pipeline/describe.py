@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from mainstem.api.connector import ConnectorSpec
 from mainstem.pipeline import steps
 from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.plan import Pipeline
 from mainstem.pipeline.steps import Plugin, Step
 from mainstem.pipeline.windows import duration_text
 
 
-def describe(pipeline: Pipeline[Any]) -> str:
-    width = max((len(step.name) for step in pipeline.steps), default=0)
-    lines = [f"pipeline {pipeline.name}"]
-    lines += [f"  {step.name:<{width}}  {_step(step)}" for step in pipeline.steps]
+def describe(name: str, plan: Sequence[Step]) -> str:
+    """`name` is the pipeline's."""
+    width = max((len(step.name) for step in plan), default=0)
+    lines = [f"pipeline {name}"]
+    lines += [f"  {step.name:<{width}}  {_step(step)}" for step in plan]
     lines.append("  every record reaches every sink at least once; after a crash some may come twice")
     return "\n".join(lines)
 

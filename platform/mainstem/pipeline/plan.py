@@ -23,6 +23,7 @@ from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec
 from mainstem.pipeline import steps
 from mainstem.pipeline.aggregates import Aggregate
+from mainstem.pipeline.describe import describe
 from mainstem.pipeline.errors import PlanError
 from mainstem.pipeline.fields import Selector
 from mainstem.pipeline.steps import Plugin, Step
@@ -53,9 +54,7 @@ class Pipeline(Generic[V]):
 
     def describe(self) -> str:
         """The plan in lines of text: one per step, and what is guaranteed."""
-        from mainstem.pipeline.describe import describe
-
-        return describe(self)
+        return describe(self.name, self.steps)
 
     @overload
     def source(
