@@ -51,7 +51,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
     [
         ("topics", "Command must include exactly one action: --list, --describe, --create, --alter or --delete"),
         ("topics --list --create", "Command must include exactly one action"),
-        ("topics --list", "--bootstrap-server must be specified"),
         (f"topics {NOBODY} --create", "--topic must be specified"),
         (f"topics {NOBODY} --alter --topic t", "--partitions must be specified"),
         (f"topics {NOBODY} --list --partitions 3", 'Option "--partitions" can\'t be used with option "--list"'),
@@ -75,7 +74,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
         (f"configs {NOBODY} --alter --entity-type topics --add-config a=b", "An entity name must be specified"),
         (f"configs {NOBODY} --alter --topic t", "At least one of --add-config"),
         (f"configs {NOBODY} --describe --topic t --add-config a=b", '"--describe" can\'t be used'),
-        ("console-producer --topic t", "--bootstrap-server must be specified"),
         (f"console-producer {NOBODY}", "--topic must be specified"),
         (f"console-producer {NOBODY} --topic t --compression-codec brotli", "brotli is not a compression codec"),
         (f"console-consumer {NOBODY}", "Exactly one of --include/--topic is required."),
@@ -93,7 +91,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
             "please remove one option",
         ),
         (f"console-consumer {NOBODY} --topic t --partition 0 --from-beginning --offset 1", "cannot be specified"),
-        ("consumer-groups --list", "--bootstrap-server must be specified"),
         (
             f"consumer-groups {NOBODY} --describe",
             'Option "--describe" takes one of these options: --all-groups, --group',
@@ -189,3 +186,8 @@ def test_starting_a_broker_imports_no_client_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_commands_look_for_a_broker_where_one_listens_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topics", "--help"]) == 0
+    assert "(default: localhost:9092)" in " ".join(capsys.readouterr().out.split())
