@@ -295,7 +295,7 @@ class WindowedPipeline(Generic[V]):
         """One dict per key and window: the key's fields, `window_start` and `window_end` (ms), and each
         aggregate.
 
-        Its event time is the window's last millisecond.
+        Its event time is that of the newest record in the window.
         """
         key_fields = next(
             (step.fields for step in reversed(self._before.steps) if isinstance(step, steps.KeyBy)), ("key",)

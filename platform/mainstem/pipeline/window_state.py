@@ -8,7 +8,7 @@ window is never emitted a second time with only a part of its records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mainstem.api.batch import Batch
@@ -16,22 +16,26 @@ from mainstem.pipeline.aggregates import Aggregate
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.fields import Selector, select
 from mainstem.pipeline.steps import WINDOW_END, WINDOW_START, Window
+from mainstem.pipeline.watermarks import BEGINNING
 
 RESULTS_PER_BATCH = 10_000
 
 
 class _Open:
-    """One window. `states` holds, per key, one state per aggregate."""
+    """One window. `states` holds, per key, one state per aggregate; `newest_ms` is the largest event time among its records."""
 
-    __slots__ = ("first_epoch", "states")
+    __slots__ = ("first_epoch", "newest_ms", "states")
 
     def __init__(self, epoch: int) -> None:
         self.first_epoch = epoch
+        self.newest_ms = BEGINNING
         self.states: dict[Any, list[Any]] = {}
 
 
 class Closed(NamedTuple):
-    """Results of one window, some keys of it. Their event time is the window's last millisecond."""
+    """Results of one window, some keys of it. Their event time is that of the newest record in the window: its end may lie in
+    the future when a bounded source ends, and brokers refuse records from there.
+    """
 
     start_ms: int
     batch: Batch
@@ -69,10 +73,14 @@ class WindowState:
     def add(self, batch: Batch, starts: Sequence[int], epoch: int) -> None:
         """Take records that are not late into their windows. Raises: StageFailure."""
         columns = _columns(self._aggregates, batch)
+        timestamps = batch.timestamps
         for (start, key), places in _groups(starts, batch.keys).items():
             window = self._open.get(start)
             if window is None:
                 window = self._open[start] = _Open(epoch)
+            newest_ms = max(map(timestamps.__getitem__, places))
+            if newest_ms > window.newest_ms:
+                window.newest_ms = newest_ms
             states = window.states.get(key)
             if states is None:
                 states = window.states[key] = [aggregate.initial() for aggregate in self._aggregates]
@@ -105,15 +113,15 @@ class WindowState:
             self.closed_until_ms = until if self.closed_until_ms is None else max(self.closed_until_ms, until)
             keys = list(window.states)
             for first in range(0, len(keys), RESULTS_PER_BATCH):
-                yield Closed(start, self._results(start, keys[first : first + RESULTS_PER_BATCH], window.states))
+                yield Closed(start, self._results(start, keys[first : first + RESULTS_PER_BATCH], window))
 
-    def _results(self, start: int, keys: list[Any], states: Mapping[Any, list[Any]]) -> Batch:
+    def _results(self, start: int, keys: list[Any], window: _Open) -> Batch:
         end = start + self._step.window.size_ms
         values = [
-            {**self._key_fields(key), WINDOW_START: start, WINDOW_END: end, **self._computed(states[key])}
+            {**self._key_fields(key), WINDOW_START: start, WINDOW_END: end, **self._computed(window.states[key])}
             for key in keys
         ]
-        return Batch(keys=keys, values=values, timestamps=[end - 1] * len(keys))
+        return Batch(keys=keys, values=values, timestamps=[window.newest_ms] * len(keys))
 
     def _key_fields(self, key: Any) -> dict[str, Any]:
         fields = self._step.key_fields
