@@ -10,6 +10,9 @@ from typing import NoReturn
 from mainstem.model.configs.nearest import nearest
 from mainstem.model.errors import ConfigError
 
+BOOTSTRAP_SERVER = "localhost:9092"
+"""Where `mainstem broker` listens when it is told nothing. Kafka's tools insist on the flag."""
+
 
 class UsageError(Exception):
     """A command line that makes no sense. `main` prints it with a hint and ends with status 1, as Kafka's tools do."""
@@ -46,7 +49,12 @@ class Parser(argparse.ArgumentParser):
 
     def connection(self) -> None:
         """The flags of every command that talks to a cluster."""
-        self.value("--bootstrap-server", "HOST:PORT", "the broker or brokers to connect to, separated by commas")
+        self.value(
+            "--bootstrap-server",
+            "HOST:PORT",
+            f"the broker or brokers to connect to, separated by commas (default: {BOOTSTRAP_SERVER})",
+            default=BOOTSTRAP_SERVER,
+        )
         self.value("--command-config", "FILE", "a properties file for the client")
 
     def error(self, message: str) -> NoReturn:

@@ -47,7 +47,6 @@ def main(arguments: Sequence[str]) -> int:
     parser = configs_parser()
     options = parser.read(arguments)
     action = parser.exactly_one(options, ("--describe", "--alter"))
-    parser.require(options, "--bootstrap-server")
     parser.forbid(options, "--describe", ("--add-config", "--add-config-file", "--delete-config"))
     parser.forbid(options, "--alter", ("--all", "--json"))
     entity = read_entity(parser, options)

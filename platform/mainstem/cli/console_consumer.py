@@ -127,7 +127,6 @@ def check(parser: Parser, options: argparse.Namespace) -> None:
         )
     if options.isolation_level is not None and options.isolation_level not in ISOLATION_LEVELS:
         parser.error(f"{options.isolation_level} is not an isolation level, which are {', '.join(ISOLATION_LEVELS)}")
-    parser.require(options, "--bootstrap-server")
 
 
 def _is_offset(text: str) -> bool:

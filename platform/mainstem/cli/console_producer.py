@@ -27,7 +27,7 @@ LINGER_MS = 1000
 def main(arguments: Sequence[str]) -> int:
     parser = producer_parser()
     options = parser.read(arguments)
-    parser.require(options, "--topic", "--bootstrap-server")
+    parser.require(options, "--topic")
     if options.compression_codec not in CODECS:
         parser.error(f"{options.compression_codec} is not a compression codec, which are {', '.join(CODECS)}")
     reader_properties = properties_file(options.reader_config) | key_values(options.property)

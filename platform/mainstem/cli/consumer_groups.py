@@ -103,7 +103,6 @@ def groups_parser() -> Parser:
 
 def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
     """What Kafka's tool refuses. Raises: UsageError."""
-    parser.require(options, "--bootstrap-server")
     if action != "--list" and not options.group and not options.all_groups:
         parser.error(f'Option "{action}" takes one of these options: --all-groups, --group')
     parser.forbid(options, "--group", ("--all-groups",))

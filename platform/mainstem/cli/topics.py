@@ -87,7 +87,6 @@ def topics_parser() -> Parser:
 
 def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
     """What Kafka's tool refuses. Raises: UsageError."""
-    parser.require(options, "--bootstrap-server")
     if action in ("--create", "--alter", "--delete"):
         parser.require(options, "--topic")
     if action == "--alter":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.cli import main as command_line
+from mainstem.cli.arguments import Parser
 from mainstem.cli.main import COMMANDS, main
 
 NOBODY = "--bootstrap-server 127.0.0.1:1"
@@ -50,7 +51,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
     [
         ("topics", "Command must include exactly one action: --list, --describe, --create, --alter or --delete"),
         ("topics --list --create", "Command must include exactly one action"),
-        ("topics --list", "--bootstrap-server must be specified"),
         (f"topics {NOBODY} --create", "--topic must be specified"),
         (f"topics {NOBODY} --alter --topic t", "--partitions must be specified"),
         (f"topics {NOBODY} --list --partitions 3", 'Option "--partitions" can\'t be used with option "--list"'),
@@ -74,7 +74,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
         (f"configs {NOBODY} --alter --entity-type topics --add-config a=b", "An entity name must be specified"),
         (f"configs {NOBODY} --alter --topic t", "At least one of --add-config"),
         (f"configs {NOBODY} --describe --topic t --add-config a=b", '"--describe" can\'t be used'),
-        ("console-producer --topic t", "--bootstrap-server must be specified"),
         (f"console-producer {NOBODY}", "--topic must be specified"),
         (f"console-producer {NOBODY} --topic t --compression-codec brotli", "brotli is not a compression codec"),
         (f"console-consumer {NOBODY}", "Exactly one of --include/--topic is required."),
@@ -92,7 +91,6 @@ def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[st
             "please remove one option",
         ),
         (f"console-consumer {NOBODY} --topic t --partition 0 --from-beginning --offset 1", "cannot be specified"),
-        ("consumer-groups --list", "--bootstrap-server must be specified"),
         (
             f"consumer-groups {NOBODY} --describe",
             'Option "--describe" takes one of these options: --all-groups, --group',
@@ -124,6 +122,13 @@ def test_a_command_line_that_makes_no_sense_is_refused(
     assert problem in output.err
     assert f"`mainstem {line.split()[0]} --help` explains the options" in output.err
     assert output.out == ""
+
+
+def test_without_a_bootstrap_server_the_broker_at_its_default_address_is_asked() -> None:
+    parser = Parser("topics", "")
+    parser.connection()
+    assert parser.read([]).bootstrap_server == "localhost:9092"
+    assert parser.read(["--bootstrap-server", "h:1"]).bootstrap_server == "h:1"
 
 
 @pytest.mark.parametrize(
