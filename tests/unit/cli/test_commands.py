@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.cli import main as command_line
+from mainstem.cli.arguments import Parser
 from mainstem.cli.main import COMMANDS, main
 
 KAFKAS_TOOLS = ["topics", "configs", "console-producer", "console-consumer", "consumer-groups"]
@@ -122,6 +123,13 @@ def test_a_command_line_that_makes_no_sense_is_refused(
     assert problem in output.err
     assert f"`mainstem {line.split()[0]} --help` explains the options" in output.err
     assert output.out == ""
+
+
+def test_without_a_bootstrap_server_the_broker_at_its_default_address_is_asked() -> None:
+    parser = Parser("topics", "")
+    parser.connection()
+    assert parser.read([]).bootstrap_server == "localhost:9092"
+    assert parser.read(["--bootstrap-server", "h:1"]).bootstrap_server == "h:1"
 
 
 @pytest.mark.parametrize(
