@@ -49,7 +49,9 @@ def _bind_one(endpoint: Endpoint) -> BoundListener:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(
-            "listeners", f"{endpoint.listener}://{host}:{endpoint.port}", f"cannot listen there: {reason}"
+            "listeners",
+            f"{endpoint.listener}://{host}:{endpoint.port}",
+            f"cannot listen there: {reason}; end what listens there, or choose another port (0 takes a free one)",
         ) from error
     bound.setblocking(False)
     port = bound.getsockname()[1]
