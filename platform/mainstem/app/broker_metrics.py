@@ -34,6 +34,10 @@ def _register_traffic(sensor: Sensor, services: Services) -> None:
     sensor.register(m.MESSAGES_IN, lambda: _by_topic(services, lambda p: p.messages_in))
     sensor.register(m.BYTES_IN, lambda: _by_topic(services, lambda p: p.bytes_in))
     sensor.register(m.BYTES_OUT, lambda: _by_topic(services, lambda p: p.bytes_out))
+    sensor.register(m.PRODUCE_REQUESTS, lambda: _by_topic(services, lambda p: p.produce_requests))
+    sensor.register(m.FAILED_PRODUCE, lambda: _by_topic(services, lambda p: p.produce_failures))
+    sensor.register(m.FETCH_REQUESTS, lambda: _by_topic(services, lambda p: p.fetch_requests))
+    sensor.register(m.FAILED_FETCH, lambda: _by_topic(services, lambda p: p.fetch_failures))
 
 
 def _register_requests(sensor: Sensor, services: Services) -> None:
@@ -75,6 +79,8 @@ def _register_partitions(sensor: Sensor, services: Services) -> None:
     sensor.register(m.LOG_START_OFFSET, lambda: per_partition(lambda p: p.log_start_offset))
     sensor.register(m.CURRENT_OFFSET, lambda: per_partition(lambda p: p.high_watermark))
     sensor.register(m.OLDEST_OFFSET, lambda: per_partition(lambda p: p.log_start_offset))
+    _register_in_sync(sensor, services)
+    sensor.register(m.OFFLINE_REPLICAS, lambda: [Sample((), sum(p.is_offline for p in partitions))])
     sensor.register(m.PARTITION_COUNT, lambda: [Sample((), len(partitions))])
     sensor.register(
         m.FLUSH_ROUNDS, lambda: [Sample((d.store.place,), d.flusher.rounds) for d in partitions.directories]
@@ -83,6 +89,23 @@ def _register_partitions(sensor: Sensor, services: Services) -> None:
         m.LOG_DIRECTORY_OFFLINE,
         lambda: [Sample((d.store.place,), d.flusher.failure is not None) for d in partitions.directories],
     )
+
+
+def _register_in_sync(sensor: Sensor, services: Services) -> None:
+    """Of partitions this broker leads; on one node those are the hosted ones."""
+    partitions = services.partitions
+
+    def spare(partition: Partition) -> int:
+        return partition.in_sync_replicas - partition.config.min_insync_replicas
+
+    def each(value: Callable[[Partition], int]) -> list[Sample]:
+        return [Sample((p.topic_partition.topic, str(p.topic_partition.partition)), value(p)) for p in partitions]
+
+    sensor.register(m.UNDER_MIN_ISR, lambda: [Sample((), sum(spare(p) < 0 for p in partitions))])
+    sensor.register(m.AT_MIN_ISR, lambda: [Sample((), sum(spare(p) == 0 for p in partitions))])
+    sensor.register(m.PARTITION_UNDER_MIN_ISR, lambda: each(lambda p: spare(p) < 0))
+    sensor.register(m.PARTITION_AT_MIN_ISR, lambda: each(lambda p: spare(p) == 0))
+    sensor.register(m.PARTITION_IN_SYNC, lambda: each(lambda p: p.in_sync_replicas))
 
 
 def _register_cluster(sensor: Sensor, services: Services) -> None:
@@ -103,6 +126,7 @@ def _register_cluster(sensor: Sensor, services: Services) -> None:
     sensor.register(m.LEADER_COUNT, lambda: count(lambda p: p.leader == me))
     sensor.register(m.UNDER_REPLICATED, lambda: count(lambda p: p.leader == me and len(p.isr) < len(p.replicas)))
     sensor.register(m.OFFLINE_PARTITIONS, lambda: count(lambda p: p.leader < 0))
+    sensor.register(m.PREFERRED_IMBALANCE, lambda: count(lambda p: p.replicas[:1] != (p.leader,)))
     sensor.register(m.ACTIVE_CONTROLLER, lambda: [Sample((), metadata.image.controller_id == me)])
     sensor.register(m.GLOBAL_TOPICS, lambda: [Sample((), len(metadata.image.topics))])
     sensor.register(m.GLOBAL_PARTITIONS, lambda: count(lambda p: True))

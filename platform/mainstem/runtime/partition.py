@@ -78,6 +78,8 @@ class Partition:
         self.bytes_in = 0
         self.bytes_out = 0
         self.messages_in = 0
+        self.produce_requests = self.produce_failures = 0
+        self.fetch_requests = self.fetch_failures = 0
         self.is_closed = False
         self.in_sync_replicas = 1
 
@@ -87,6 +89,11 @@ class Partition:
     def log(self) -> PartitionLog:
         """Raises: StorageError."""
         return self._log if self._log is not None else self._open()
+
+    @property
+    def is_offline(self) -> bool:
+        """Its log directory failed."""
+        return self._flusher.failure is not None
 
     @property
     def is_open(self) -> bool:

@@ -26,6 +26,17 @@ BYTES_OUT = _counter(
     "kafka_server_brokertopicmetrics_bytesout_total", "Bytes of record batches read by clients.", _TOPIC
 )
 
+PRODUCE_REQUESTS = _counter(
+    "kafka_server_brokertopicmetrics_totalproducerequests_total", "Batches that clients sent.", _TOPIC
+)
+FAILED_PRODUCE = _counter(
+    "kafka_server_brokertopicmetrics_failedproducerequests_total", "Batches that were refused.", _TOPIC
+)
+FETCH_REQUESTS = _counter(
+    "kafka_server_brokertopicmetrics_totalfetchrequests_total", "Reads of a partition by clients.", _TOPIC
+)
+FAILED_FETCH = _counter("kafka_server_brokertopicmetrics_failedfetchrequests_total", "Reads that were refused.", _TOPIC)
+
 # Requests
 REQUESTS = _counter("kafka_network_requestmetrics_requests_total", "Requests answered.", _REQUEST)
 REQUEST_ERRORS = _counter("kafka_network_requestmetrics_errors_total", "Requests that failed in the broker.", _REQUEST)
@@ -51,6 +62,24 @@ LEADER_COUNT = _gauge("kafka_server_replicamanager_leadercount", "Partitions thi
 UNDER_REPLICATED = _gauge(
     "kafka_server_replicamanager_underreplicatedpartitions", "Led partitions with a replica out of sync."
 )
+UNDER_MIN_ISR = _gauge(
+    "kafka_server_replicamanager_underminisrpartitioncount", "Led partitions below min.insync.replicas."
+)
+AT_MIN_ISR = _gauge(
+    "kafka_server_replicamanager_atminisrpartitioncount", "Led partitions with just min.insync.replicas in sync."
+)
+OFFLINE_REPLICAS = _gauge(
+    "kafka_server_replicamanager_offlinereplicacount", "Hosted partitions whose log directory failed."
+)
+PREFERRED_IMBALANCE = _gauge(
+    "kafka_controller_kafkacontroller_preferredreplicaimbalancecount",
+    "Partitions that their first replica does not lead.",
+)
+PARTITION_UNDER_MIN_ISR = _gauge("kafka_cluster_partition_underminisr", "1 if below min.insync.replicas.", _PARTITION)
+PARTITION_AT_MIN_ISR = _gauge(
+    "kafka_cluster_partition_atminisr", "1 if just min.insync.replicas are in sync.", _PARTITION
+)
+PARTITION_IN_SYNC = _gauge("kafka_cluster_partition_insyncreplicascount", "Replicas in sync.", _PARTITION)
 OFFLINE_PARTITIONS = _gauge("kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader.")
 ACTIVE_CONTROLLER = _gauge(
     "kafka_controller_kafkacontroller_activecontrollercount", "1 if this broker is the controller."

@@ -72,6 +72,11 @@ def test_numbers_move_with_the_traffic(broker: Broker) -> None:
     assert seen["kafka_network_requestmetrics_requests_total", (("request", "Produce"),)] >= 1
     assert seen["kafka_network_requestmetrics_totaltimems_count", (("request", "Produce"),)] >= 1
     assert seen["kafka_brokers", ()] == 1
+    assert seen["kafka_server_brokertopicmetrics_totalproducerequests_total", (("topic", "orders"),)] >= 1
+    assert seen["kafka_server_brokertopicmetrics_failedproducerequests_total", (("topic", "orders"),)] == 0
+    assert seen["kafka_server_brokertopicmetrics_totalfetchrequests_total", (("topic", "orders"),)] >= 1
+    assert seen["kafka_cluster_partition_insyncreplicascount", place] == 1
+    assert seen["kafka_server_replicamanager_underminisrpartitioncount", ()] == 0
 
 
 @pytest.mark.parametrize(

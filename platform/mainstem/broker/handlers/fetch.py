@@ -113,7 +113,7 @@ class _Fetch:
         for topic, partitions in request.topics:
             rows = []
             for wanted in partitions:
-                row = self._read_partition(topic, wanted, left, may_block)
+                row = self._read_counted(topic, wanted, left, may_block)
                 total += len(row.records)
                 left -= len(row.records)
                 must_answer = must_answer or row.error_code != 0
@@ -121,8 +121,17 @@ class _Fetch:
             topics.append(FetchedTopic(topic, rows))
         return topics, total, must_answer
 
-    def _read_partition(self, topic: bytes, wanted: FetchPartition, left: int, may_block: bool) -> FetchedPartition:
+    def _read_counted(self, topic: bytes, wanted: FetchPartition, left: int, may_block: bool) -> FetchedPartition:
         partition = self._services.partitions.by_wire(topic, wanted.partition)
+        row = self._read_partition(partition, wanted, left, may_block)
+        if partition is not None:
+            partition.fetch_requests += 1
+            partition.fetch_failures += row.error_code != 0
+        return row
+
+    def _read_partition(
+        self, partition: Partition | None, wanted: FetchPartition, left: int, may_block: bool
+    ) -> FetchedPartition:
         if partition is None:
             unknown = (
                 ErrorCode.UNKNOWN_TOPIC_ID if self._version >= TOPIC_IDS_FROM else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

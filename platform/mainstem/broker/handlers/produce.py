@@ -90,6 +90,21 @@ def _append(
     if partition is None:
         error = ErrorCode.UNKNOWN_TOPIC_ID if version >= TOPIC_IDS_FROM else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return PartitionResult(index, error, -1, -1, -1)
+    partition.produce_requests += 1
+    result = _append_here(partition, acks, topic, index, records, waits)
+    if result.error_code:
+        partition.produce_failures += 1
+    return result
+
+
+def _append_here(
+    partition: Partition,
+    acks: int,
+    topic: bytes,
+    index: int,
+    records: memoryview | None,
+    waits: list[tuple[Partition, int]],
+) -> PartitionResult:
     if topic in _INTERNAL:
         return PartitionResult(index, ErrorCode.INVALID_TOPIC_EXCEPTION, -1, -1, -1, "the topic is internal")
     if acks == ACKS_ALL and partition.in_sync_replicas < partition.config.min_insync_replicas:
