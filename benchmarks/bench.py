@@ -175,9 +175,13 @@ class Run:
             bytes_max=BYTES_MAX_PER_JOB,
         )
         try:
-            return generate_load(job)
-        finally:
+            figures = generate_load(job)
             topics.delete(topic)
+        except Exception as error:
+            if not broker.is_running:
+                raise RuntimeError(f"{subject} died of {cell.name}:\n{broker.printed()}") from error
+            raise
+        return figures
 
 
 def generate_load(job: Job) -> dict[str, float]:

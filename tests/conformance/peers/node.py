@@ -50,6 +50,14 @@ class BrokerNode(abc.ABC):
         assert self._process is not None, "the broker is not running"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def printed(self) -> str:
+        """The end of what the broker printed."""
+        return self.log_path.read_text(errors="replace")[-4000:]
+
     @abc.abstractmethod
     def prepare(self) -> list[str]:
         """Choose ports, write what the broker needs into `folder`, set `bootstrap`, return the command."""
@@ -83,7 +91,7 @@ class BrokerNode(abc.ABC):
             if self._answers(began):
                 self.seconds_to_answer = time.monotonic() - began
                 return
-            printed = self.log_path.read_text(errors="replace")[-4000:]
+            printed = self.printed()
             self.remove()
             if attempt == _START_ATTEMPTS:
                 raise PeerUnavailableError(f"{self.name} did not start:\n{printed}")
