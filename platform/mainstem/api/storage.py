@@ -8,6 +8,16 @@
 A store never decides: which offset comes next, when to roll, what to delete and how far to cut is said by the caller.
 It keeps whole batches in the order given. After a crash, `open_log` returns a log whose tail may be torn or missing down to
 the last completed `flush`; the caller says in `recover` which batches are good (`core.log.recovery`).
+
+Compaction writes a run of closed segments anew, beside them, and then puts the new one in their place:
+
+    rewrite(0, 20)         .append(...) .finish()                 replace(rewrite)
+    ┌──────┬───────┬─────┐   ┌──────┬───────┬─────┐               ┌───────────────┬─────┐
+    │ 0..9 │ 10..19│ 20..│   │ 0..9 │ 10..19│ 20..│  + [0 3 17]   │ 0 . 3 .. 17 . │ 20..│
+    └──────┴───────┴─────┘   └──────┴───────┴─────┘               └───────────────┴─────┘
+
+What `delete_before`, `truncate`, `reset`, `replace` and `delete_log` take away is put aside where no start finds it again, and
+removed for good by `LogStore.purge`, which may run in a thread: unlinking a gigabyte takes a file system a while.
 """
 
 from __future__ import annotations
@@ -24,7 +34,7 @@ from mainstem.model.batch import BatchHeader
 from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.model.segment import BatchSpan, SegmentInfo
 
-__all__ = ["BatchSpan", "LogStore", "PartitionLog", "SegmentInfo", "SidecarKind", "StorageBackend"]
+__all__ = ["BatchSpan", "LogStore", "PartitionLog", "SegmentInfo", "SegmentRewrite", "SidecarKind", "StorageBackend"]
 
 
 class SidecarKind:
@@ -32,6 +42,21 @@ class SidecarKind:
 
     PRODUCER_SNAPSHOT = "snapshot"
     LEADER_EPOCHS = "leader-epoch-checkpoint"
+    TRANSACTION_INDEX = "txnindex"
+    """Aborted transactions of one segment, under its base offset."""
+
+
+class SegmentRewrite(Protocol):
+    """Closed segments being written anew. Used by one thread; readers of the log do not see it before `replace`."""
+
+    def append(self, data: Sequence[Buffer], spans: Sequence[BatchSpan]) -> None:
+        """As `PartitionLog.append`; base offsets ascend, gaps are welcome. Raises: StorageError."""
+
+    def finish(self) -> None:
+        """Make it durable; a crash from here on leaves either the old segments or the new one. Raises: StorageError."""
+
+    def abandon(self) -> None:
+        """Forget it; nothing is left behind. May be called at any time before `replace`."""
 
 
 class PartitionLog(Protocol):
@@ -77,6 +102,18 @@ class PartitionLog(Protocol):
     def reset(self, offset: int) -> None:
         """Remove everything; the log is empty and starts at `offset`."""
 
+    def rewrite(self, first_base: int, end_base: int) -> SegmentRewrite:
+        """Begin to replace the closed segments whose base offsets are in [first_base, end_base). May run in a thread.
+
+        Raises: StorageError.
+        """
+
+    def replace(self, rewrite: SegmentRewrite) -> bool:
+        """Put a finished rewrite in the place of its segments; its base offset is `first_base`, and it exists even if it is empty.
+
+        On the loop, and without waiting for a disk. False, and the rewrite is abandoned, if one of its segments is gone.
+        """
+
     def flush(self) -> None:
         """Make everything appended so far durable. May block and may run in a thread. Raises: StorageError, for good."""
 
@@ -96,6 +133,9 @@ class PartitionLog(Protocol):
 
     def active_size(self) -> int:
         """Bytes of the active segment."""
+
+    def active_index_bytes(self) -> int:
+        """Size of the active segment's larger lookup file, as Kafka counts it; 0 where a store has none."""
 
     def close(self) -> None:
         """Release handles. Does not flush."""
@@ -123,7 +163,16 @@ class LogStore(Protocol):
         """
 
     def delete_log(self, partition: TopicPartition) -> None:
-        """Remove the partition's files; the log must be closed."""
+        """Put the partition's files aside; the log must be closed. A log of the same name may be opened at once."""
+
+    def purge(self) -> None:
+        """Remove for good what was put aside before this call. Blocking; may run in a thread beside everything else."""
+
+    def read_properties(self) -> Mapping[str, str]:
+        """Who this place belongs to (Kafka's `meta.properties`); empty if nobody has said so. Raises: StorageError."""
+
+    def write_properties(self, properties: Mapping[str, str]) -> None:
+        """Durably and atomically."""
 
     def read_checkpoint(self, name: str) -> Mapping[TopicPartition, int]:
         """Offsets kept under e.g. `recovery-point-offset-checkpoint`; empty if there are none."""

@@ -15,14 +15,14 @@ from mainstem.api.context import Clock
 from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
 from mainstem.core.log.append import plan_append
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
-from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.core.log.state import LogState
 from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
+from mainstem.runtime import partition_opening
 from mainstem.runtime.flusher import AppendedMark, Flusher
+from mainstem.runtime.partition_opening import OpenedLog
 from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome
 
 SNAPSHOTS_KEPT = 2
@@ -63,8 +63,7 @@ class Partition:
         self._executor = executor
         self._is_durable = is_durable
         self._log: PartitionLog | None = None
-        self._producers = ProducerStates()
-        self._epochs = LeaderEpochs()
+        self.state = LogState()
         self._commit_waiters: deque[tuple[int, Callable[[ErrorCode], None]]] = deque()
         self._active_base = 0
         self._active_first_timestamp = -1
@@ -100,49 +99,26 @@ class Partition:
         return self._log is not None
 
     def _open(self) -> PartitionLog:
-        log = self.store.open_log(
-            self.topic_partition, self.topic_id, index_interval_bytes=self.config.index_interval_bytes
+        opened = partition_opening.open_log(
+            self.store, self.topic_partition, self.topic_id, self.config, self._clock.now_ms()
         )
-        self._load_epochs(log)
-        snapshot = self._load_producers(log)
-        if snapshot < log.end_offset and snapshot > 0:
-            log.recover(snapshot, self._recovery_walk(snapshot).accept)
-        self._adopt(log)
-        return log
-
-    def _recovery_walk(self, producers_from: int) -> RecoveryWalk:
-        return RecoveryWalk(
-            self._producers,
-            producers_from,
-            self._epochs,
-            self._clock.now_ms(),
-            gaps_allowed=self.config.is_compacted,
-        )
+        self._adopt(opened)
+        return opened.log
 
     def recover(self, recovery_point: int) -> int:
-        """After an unclean stop: keep what is good from the segment of `recovery_point` on, and make it durable.
+        """After an unclean stop. Blocking; runs in a thread before the partition is served.
 
-        Blocking; runs in a thread before the partition is served. Returns the number of batches read.
-        Raises: StorageError.
+        Returns the number of batches read. Raises: StorageError.
         """
-        log = self.store.open_log(
-            self.topic_partition, self.topic_id, index_interval_bytes=self.config.index_interval_bytes
+        opened = partition_opening.recover_log(
+            self.store, self.topic_partition, self.topic_id, self.config, self._clock.now_ms(), recovery_point
         )
-        self._load_epochs(log)
-        snapshot = self._load_producers(log)
-        self._epochs.truncate_from_end(log.end_offset)
-        walk = self._recovery_walk(snapshot)
-        log.recover(min(recovery_point, snapshot) if snapshot else 0, walk.accept)
-        self._epochs.truncate_from_end(log.end_offset)
-        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
-            if offset > log.end_offset:
-                log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
-        log.flush()
-        self._adopt(log)
-        return walk.batches_read
+        self._adopt(opened)
+        return opened.batches_read
 
-    def _adopt(self, log: PartitionLog) -> None:
-        self._log = log
+    def _adopt(self, opened: OpenedLog) -> None:
+        log = self._log = opened.log
+        self.state = opened.state
         segments = log.segments()
         self._log_start_offset = max(self._log_start_offset, segments[0].base_offset)
         if self._log_start_offset > log.end_offset:
@@ -151,28 +127,6 @@ class Partition:
         self._active_base = segments[-1].base_offset
         self._active_first_timestamp = segments[-1].first_timestamp
         self._log_end_offset = self._high_watermark = self.flushed_offset = log.end_offset
-
-    def _load_epochs(self, log: PartitionLog) -> None:
-        if log.sidecars(SidecarKind.LEADER_EPOCHS):
-            try:
-                self._epochs = LeaderEpochs.decode(log.get_sidecar(SidecarKind.LEADER_EPOCHS, 0))
-            except (ValueError, IndexError):
-                self._epochs = LeaderEpochs()
-
-    def _load_producers(self, log: PartitionLog) -> int:
-        """The newest whole snapshot that the log still reaches; returns its offset, 0 if there is none."""
-        self._producers = ProducerStates()
-        for offset in reversed(log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)):
-            states = (
-                ProducerStates.decode_snapshot(log.get_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset))
-                if offset <= log.end_offset
-                else None
-            )
-            if states is not None:
-                self._producers = states
-                return offset
-            log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
-        return 0
 
     # --------------------------------------------------------------------------------------------------------- offsets
 
@@ -198,7 +152,7 @@ class Partition:
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
-        return self._epochs.end_offset_for(epoch, self.log_end_offset)
+        return self.state.epochs.end_offset_for(epoch, self.log_end_offset)
 
     # -------------------------------------------------------------------------------------------------------- appending
 
@@ -218,7 +172,7 @@ class Partition:
         log = self._log if self._log is not None else self._open()
         now_ms = self._clock.now_ms()
         config = self.config
-        plan = plan_append(data, self._log_end_offset, self._producers, config, now_ms, from_client=from_client)
+        plan = plan_append(data, self._log_end_offset, self.state.producers, config, now_ms, from_client=from_client)
         header = plan.header
         if header is None:
             return AppendOutcome(plan.error, message=plan.message)
@@ -240,10 +194,10 @@ class Partition:
             self._active_first_timestamp = timestamp
         self._log_end_offset = end = plan.last_offset + 1
         if header.producer_id >= 0:
-            self._producers.apply(header, plan.base_offset, now_ms)
-        if self._epochs.latest != self.leader_epoch:
-            self._epochs.assign(self.leader_epoch, plan.base_offset)
-            log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self._epochs.encode())
+            self.state.producers.apply(header, plan.base_offset, now_ms)
+        if self.state.epochs.latest != self.leader_epoch:
+            self.state.epochs.assign(self.leader_epoch, plan.base_offset)
+            log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self.state.epochs.encode())
         self._appended_bytes += size
         self.bytes_in += size
         self.messages_in += header.records_count
@@ -269,9 +223,9 @@ class Partition:
         self._write_snapshot(log)
 
     def _write_snapshot(self, log: PartitionLog) -> None:
-        if not self._producers.entries:
+        if not self.state.producers.entries:
             return
-        log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self._producers.encode_snapshot())
+        log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self.state.producers.encode_snapshot())
         for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-SNAPSHOTS_KEPT]:
             log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
 
@@ -355,11 +309,11 @@ class Partition:
         if new_start is None:
             return 0
         self._log_start_offset = max(self._log_start_offset, new_start)
-        self._epochs.truncate_from_start(self._log_start_offset)
+        self.state.epochs.truncate_from_start(self._log_start_offset)
         return len(log.delete_before(new_start))
 
     def expire_producers(self, older_than_ms: int) -> None:
-        self._producers.expire(older_than_ms)
+        self.state.producers.expire(older_than_ms)
 
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
