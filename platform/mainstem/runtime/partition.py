@@ -352,7 +352,6 @@ class Partition:
         if self._log is not None and not self.is_closed:
             if self.state.producers.entries or self._log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
                 self._write_snapshot(self._log)
-                self._log.flush()
             self._log.close()
         self.is_closed = True
 
