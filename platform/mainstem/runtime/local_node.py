@@ -14,7 +14,7 @@ from mainstem.runtime import partition_lookup
 from mainstem.runtime.groups import Groups
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partition import Partition
-from mainstem.runtime.partition_outcomes import ReadOutcome
+from mainstem.runtime.partition_outcomes import ReadOutcome, ReadUpTo
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.purgatory import DelayedFetch
 
@@ -72,10 +72,11 @@ class RuntimeNode:
 
     async def _read(self, partition: Partition, offset: int, max_bytes: int) -> ReadOutcome:
         try:
-            return partition.read(offset, max_bytes, read_committed=True, may_block=False)
+            return partition.read(offset, max_bytes, up_to=ReadUpTo.LAST_STABLE_OFFSET, may_block=False)
         except WouldBlock:
             return await asyncio.get_running_loop().run_in_executor(
-                self._executor, lambda: partition.read(offset, max_bytes, read_committed=True, may_block=True)
+                self._executor,
+                lambda: partition.read(offset, max_bytes, up_to=ReadUpTo.LAST_STABLE_OFFSET, may_block=True),
             )
 
     def log_start_offset(self, partition: TopicPartition) -> int:

@@ -24,7 +24,7 @@ from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.runtime import partition_opening
 from mainstem.runtime.flusher import AppendedMark, Flusher
 from mainstem.runtime.partition_opening import OpenedLog
-from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome
+from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome, ReadUpTo
 
 SNAPSHOTS_KEPT = 2
 FLUSH_INTERVAL_MS_DEFAULT = 1000
@@ -82,6 +82,7 @@ class Partition:
         self.fetch_requests = self.fetch_failures = 0
         self.is_closed = False
         self.in_sync_replicas = 1
+        self.replicas: tuple[int, ...] = ()
 
     def configure(self, config: TopicConfig) -> None:
         """The topic's settings, now or changed."""
@@ -313,15 +314,31 @@ class Partition:
 
     # ------------------------------------------------------------------------------------------------------------ reading
 
-    def read(self, offset: int, max_bytes: int, *, read_committed: bool, may_block: bool) -> ReadOutcome:
-        """Committed batches from the one that contains `offset`. Raises: WouldBlock (only without `may_block`)."""
-        log = self.log
+    def read(
+        self, offset: int, max_bytes: int, *, up_to: ReadUpTo, may_block: bool, last_fetched_epoch: int = -1
+    ) -> ReadOutcome:
+        """Batches from the one that contains `offset`; the first is whole even if it is larger than `max_bytes`.
+
+        `last_fetched_epoch` is that of the reader's last record, -1 if it does not say. Raises: WouldBlock (only without
+        `may_block`), StorageError. Source: KIP-595; Kafka's `Partition.readRecords`, 4.1.
+        """
+        log = self._log if self._log is not None else self._open()
         high_watermark, start = self._high_watermark, self._log_start_offset
+        stable = self.last_stable_offset
         if offset < start or offset > self._log_end_offset:
-            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, high_watermark, start)
-        data = log.read(offset, high_watermark, max_bytes, may_block=may_block) if offset < high_watermark else b""
+            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, stable, start)
+        if last_fetched_epoch >= 0:
+            epoch, epoch_end = self.end_offset_for_epoch(last_fetched_epoch)
+            if epoch < 0:
+                return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, stable, start)
+            if epoch < last_fetched_epoch or epoch_end < offset:
+                return ReadOutcome(ErrorCode.NONE, b"", high_watermark, stable, start, (), (epoch, epoch_end))
+        end = high_watermark
+        if up_to is not ReadUpTo.HIGH_WATERMARK:
+            end = stable if up_to is ReadUpTo.LAST_STABLE_OFFSET else self._log_end_offset
+        data = log.read(offset, end, max_bytes, may_block=may_block) if offset < end else b""
         self.bytes_out += len(data)
-        return ReadOutcome(ErrorCode.NONE, data, high_watermark, high_watermark, start)
+        return ReadOutcome(ErrorCode.NONE, data, high_watermark, stable, start)
 
     async def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
         """Raw batches up to the log end of this moment, for rebuilding a coordinator's state."""

@@ -124,11 +124,13 @@ class Partitions:
             if hosted is not None:
                 hosted.leader_epoch = registration.leader_epoch
                 hosted.in_sync_replicas = len(registration.isr)
+                hosted.replicas = tuple(registration.replicas)
                 continue
             config = config or TopicConfig.resolve(topic.configs, self._config)
-            self._host(topic, registration.partition, registration.leader_epoch, config)
+            partition = self._host(topic, registration.partition, registration.leader_epoch, config)
+            partition.replicas = tuple(registration.replicas)
 
-    def _host(self, topic: TopicImage, index: int, leader_epoch: int, config: TopicConfig) -> None:
+    def _host(self, topic: TopicImage, index: int, leader_epoch: int, config: TopicConfig) -> Partition:
         topic_partition = TopicPartition(topic.name, index)
         home = self._homes.get(topic_partition)
         if home is None:
@@ -150,6 +152,7 @@ class Partitions:
         self._by_name[topic.name, index] = partition
         self._by_wire[topic.name.encode(), index] = partition
         self._by_wire[topic.topic_id, index] = partition
+        return partition
 
     def _drop_topic(self, name: str) -> None:
         for key in [k for k in self._by_name if k[0] == name]:
