@@ -5,7 +5,7 @@ start script. Each measurement is a fresh topic, a few seconds of one kind of wo
 and the topic deleted again; the brokers take turns, and who begins changes with the round. What has been measured
 is kept in results/measured.json after every step, so that an interrupted run goes on where it was.
 
-A quick look:  bench.py --cells produce/1x1kB --brokers mainstem --rounds 1 --fresh --results /tmp/look.json
+A quick look:  bench.py --cells produce/1x1kB --brokers mainstem --rounds 1 --fresh --results look.json
 """
 
 import argparse
