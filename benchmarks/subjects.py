@@ -1,5 +1,6 @@
 """The brokers that are measured, as their users start them, side by side for the whole run."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,9 +44,13 @@ class Topics:
         self._admin.delete_topics([name])[name].result(_TIMEOUT_S)
 
 
-def resident_megabytes(pid: int) -> float:
-    """Memory of a process that is not swapped out."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1_024 / 1e6
-    raise ValueError(f"process {pid} shows no VmRSS")
+def folder_bytes(folder: Path) -> int:
+    """What the files below a folder take on the disk, also while some of them are being deleted."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total
