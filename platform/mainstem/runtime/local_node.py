@@ -83,7 +83,9 @@ class RuntimeNode:
         return self._partition(partition).log_start_offset
 
     def high_watermark(self, partition: TopicPartition) -> int:
-        return self._partition(partition).high_watermark
+        hosted = self._partition(partition)
+        hosted.want_all()
+        return hosted.high_watermark
 
     def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
         found = partition_lookup.offset_for_time(self._partition(partition), timestamp)

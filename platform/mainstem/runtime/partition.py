@@ -29,8 +29,12 @@ from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, Read
 SNAPSHOTS_KEPT = 2
 FLUSH_INTERVAL_MS_DEFAULT = 1000
 """Of flush policy `interval` where Kafka's flush.ms is longer; Kafka's own default is never."""
-FLUSH_LINGER_MS = 5
+FLUSH_LINGER_MS = 500
 """How long appends that nobody waits for (acks=0 and 1, no reader at the end) may gather before their flush."""
+FLUSH_LINGER_BYTES = 64 << 20
+"""How many of them, so that who does wait then is not kept by a long one."""
+LONG_MAX = (1 << 63) - 1
+"""What Kafka's flush settings say where they mean never."""
 REPLAY_CHUNK_BYTES = 1 << 20
 
 
@@ -88,6 +92,15 @@ class Partition:
         """The topic's settings, now or changed."""
         self.config = config
         self._takes_plain_batches = takes_plain_batches(config)
+        self._is_commit_by_flush = self._is_durable and config.flush_policy == "commit"
+        self._flush_messages = config.flush_messages if self._is_durable else LONG_MAX
+        self._flush_within_ms = -1
+        if self._is_durable:
+            longest = {"commit": FLUSH_LINGER_MS, "interval": FLUSH_INTERVAL_MS_DEFAULT}.get(
+                config.flush_policy, LONG_MAX
+            )
+            wait_ms = min(config.flush_ms, longest)
+            self._flush_within_ms = wait_ms if wait_ms < LONG_MAX else -1
 
     # --------------------------------------------------------------------------------------------------------- opening
 
@@ -239,16 +252,16 @@ class Partition:
         self._appended_bytes += size
         self.bytes_in += size
         self.messages_in += records_count
-        if self._is_durable and self.config.flush_policy == "commit":
-            if self.fetch_waiters:
-                self._flusher.mark_dirty(self)
-            else:
-                # Nobody waits yet; who asks for the commit (`when_committed`) starts the flush at once.
-                self._flusher.mark_within(self, FLUSH_LINGER_MS)
-            return
-        if self._is_durable and self.config.flush_policy == "interval":
-            self._flusher.mark_within(self, min(self.config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
-        self._advance(AppendedMark(end, self._appended_bytes))
+        uncommitted_bytes = self._appended_bytes - self.readable_bytes
+        if not self._is_commit_by_flush:
+            self._advance(AppendedMark(end, self._appended_bytes))
+        if (
+            self._is_commit_by_flush and (self.fetch_waiters or uncommitted_bytes > FLUSH_LINGER_BYTES)
+        ) or end - self.flushed_offset >= self._flush_messages:
+            self._flusher.mark_dirty(self)
+        elif self._flush_within_ms >= 0:
+            # Nobody waits yet; who asks for what is uncommitted (`when_committed`, `want_all`) starts the flush at once.
+            self._flusher.mark_within(self, self._flush_within_ms)
 
     def _roll(self, log: PartitionLog) -> None:
         if self.config.is_compacted:
@@ -277,6 +290,13 @@ class Partition:
         else:
             self._commit_waiters.append((offset, callback))
             self._flusher.mark_dirty(self)
+
+    def want_all(self) -> bool:
+        """Somebody asks for the end of the log; False if some of it is not committed yet, which a flush then changes soon."""
+        if self._high_watermark >= self._log_end_offset:
+            return True
+        self._flusher.mark_dirty(self)
+        return False
 
     def flush_log(self) -> None:
         """Runs in the flusher's thread. Raises: StorageError."""
@@ -336,7 +356,11 @@ class Partition:
         end = high_watermark
         if up_to is not ReadUpTo.HIGH_WATERMARK:
             end = stable if up_to is ReadUpTo.LAST_STABLE_OFFSET else self._log_end_offset
-        data = log.read(offset, end, max_bytes, may_block=may_block) if offset < end else b""
+        if offset < end:
+            data = log.read(offset, end, max_bytes, may_block=may_block)
+        else:
+            data = b""
+            self.want_all()
         self.bytes_out += len(data)
         return ReadOutcome(ErrorCode.NONE, data, high_watermark, stable, start)
 
