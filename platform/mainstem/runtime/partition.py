@@ -26,7 +26,6 @@ from mainstem.runtime.flusher import AppendedMark, Flusher
 from mainstem.runtime.partition_opening import OpenedLog
 from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome, ReadUpTo
 
-SNAPSHOTS_KEPT = 2
 FLUSH_INTERVAL_MS_DEFAULT = 1000
 """Of flush policy `interval` where Kafka's flush.ms is longer; Kafka's own default is never."""
 FLUSH_LINGER_MS = 500
@@ -125,16 +124,13 @@ class Partition:
         self._adopt(opened)
         return opened.log
 
-    def recover(self, recovery_point: int) -> int:
-        """After an unclean stop. Blocking; runs in a thread before the partition is served.
-
-        Returns the number of batches read. Raises: StorageError.
-        """
+    def recover(self, recovery_point: int) -> OpenedLog:
+        """After an unclean stop. Blocking; runs in a thread before the partition is served. Raises: StorageError."""
         opened = partition_opening.recover_log(
             self.store, self.topic_partition, self.topic_id, self.config, self._clock.now_ms(), recovery_point
         )
         self._adopt(opened)
-        return opened.batches_read
+        return opened
 
     def _adopt(self, opened: OpenedLog) -> None:
         log = self._log = opened.log
@@ -273,11 +269,8 @@ class Partition:
         self._write_snapshot(log)
 
     def _write_snapshot(self, log: PartitionLog) -> None:
-        if not self.state.producers.entries:
-            return
+        """Empty ones, too: recovery starts at a snapshot, and without any it reads the whole log."""
         log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self.state.producers.encode_snapshot())
-        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-SNAPSHOTS_KEPT]:
-            log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
 
     # --------------------------------------------------------------------------------------------------------- committing
 
@@ -387,6 +380,9 @@ class Partition:
             return 0
         self._log_start_offset = max(self._log_start_offset, new_start)
         self.state.epochs.truncate_from_start(self._log_start_offset)
+        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-1]:
+            if offset < new_start:
+                log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
         return len(log.delete_before(new_start))
 
     def expire_producers(self, older_than_ms: int) -> None:
@@ -395,7 +391,9 @@ class Partition:
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
         if self._log is not None and not self.is_closed:
-            self._write_snapshot(self._log)
+            if self.state.producers.entries or self._log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
+                self._write_snapshot(self._log)
+                self._log.flush()
             self._log.close()
         self.is_closed = True
 

@@ -193,7 +193,7 @@ class Partitions:
                 for p in self._by_name.values()
                 if p.store is directory.store and p.topic_partition in stored
             ]
-            read[directory.store.place] = sum(await asyncio.gather(*waiting))
+            read[directory.store.place] = sum(opened.batches_read for opened in await asyncio.gather(*waiting))
         return read
 
     def delete_old_segments(self) -> int:
