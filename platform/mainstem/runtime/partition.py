@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.context import Clock
+from mainstem.api.files import Buffer
 from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
+from mainstem.core.log.aborted import AbortedTransaction, encode_index
 from mainstem.core.log.append import plan_append
 from mainstem.core.log.state import LogState
 from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
@@ -147,8 +149,13 @@ class Partition:
 
     @property
     def last_stable_offset(self) -> int:
-        """Without transactions every committed record is stable."""
-        return self.high_watermark
+        """Below it every transaction is decided; where there are none, it is the high watermark."""
+        return max(self._log_start_offset, self.state.transactions.last_stable_offset(self.high_watermark))
+
+    def aborted_transactions(self, offset: int, end_offset: int) -> Sequence[AbortedTransaction]:
+        """Those a read_committed reader of [offset, end_offset) must skip."""
+        self.log  # noqa: B018
+        return self.state.transactions.aborted.overlapping(offset, end_offset)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
@@ -194,7 +201,7 @@ class Partition:
             self._active_first_timestamp = timestamp
         self._log_end_offset = end = plan.last_offset + 1
         if header.producer_id >= 0:
-            self.state.producers.apply(header, plan.base_offset, now_ms)
+            self.state.apply(header, data, plan.base_offset, now_ms)
         if self.state.epochs.latest != self.leader_epoch:
             self.state.epochs.assign(self.leader_epoch, plan.base_offset)
             log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self.state.epochs.encode())
@@ -217,6 +224,7 @@ class Partition:
         if self.config.is_compacted:
             # Recovery cannot tell a gap that a crash left from one that compaction left, so a crash must leave none.
             log.flush()
+        self._write_transaction_index(log)
         log.roll(self._log_end_offset)
         self._active_base = self._log_end_offset
         self._active_first_timestamp = -1
@@ -228,6 +236,12 @@ class Partition:
         log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self.state.producers.encode_snapshot())
         for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-SNAPSHOTS_KEPT]:
             log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
+
+    def _write_transaction_index(self, log: PartitionLog) -> None:
+        """Of the active segment, before it is closed."""
+        entries = self.state.transactions.aborted.between(self._active_base, self._log_end_offset)
+        if entries:
+            log.put_sidecar(SidecarKind.TRANSACTION_INDEX, self._active_base, encode_index(entries))
 
     # --------------------------------------------------------------------------------------------------------- committing
 
@@ -262,6 +276,7 @@ class Partition:
             return
         self._high_watermark = high_watermark
         self.readable_bytes = mark.bytes
+        self.state.transactions.advance(high_watermark)
         waiters = self._commit_waiters
         while waiters and waiters[0][0] < high_watermark:
             waiters.popleft()[1](ErrorCode.NONE)
@@ -281,11 +296,20 @@ class Partition:
         """Committed batches from the one that contains `offset`. Raises: WouldBlock (only without `may_block`)."""
         log = self.log
         high_watermark, start = self._high_watermark, self._log_start_offset
+        stable = self.last_stable_offset
         if offset < start or offset > self._log_end_offset:
-            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, high_watermark, start)
-        data = log.read(offset, high_watermark, max_bytes, may_block=may_block) if offset < high_watermark else b""
+            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, stable, start)
+        end = stable if read_committed else high_watermark
+        data = log.read(offset, end, max_bytes, may_block=may_block) if offset < end else b""
         self.bytes_out += len(data)
-        return ReadOutcome(ErrorCode.NONE, data, high_watermark, high_watermark, start)
+        aborted = self._aborted_in(data, offset) if read_committed and self.state.transactions.aborted else ()
+        return ReadOutcome(ErrorCode.NONE, data, high_watermark, stable, start, aborted)
+
+    def _aborted_in(self, data: Buffer, offset: int) -> Sequence[AbortedTransaction]:
+        end = offset
+        for _, header in iterate(data):
+            end = header.next_offset
+        return self.state.transactions.aborted.overlapping(offset, end)
 
     async def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
         """Raw batches up to the log end of this moment, for rebuilding a coordinator's state."""
@@ -309,8 +333,12 @@ class Partition:
         if new_start is None:
             return 0
         self._log_start_offset = max(self._log_start_offset, new_start)
-        self.state.epochs.truncate_from_start(self._log_start_offset)
-        return len(log.delete_before(new_start))
+        has_indexes = bool(self.state.transactions.aborted)
+        self.state.truncate_from_start(self._log_start_offset)
+        gone = log.delete_before(new_start)
+        for base_offset in gone if has_indexes else ():
+            log.delete_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset)
+        return len(gone)
 
     def expire_producers(self, older_than_ms: int) -> None:
         self.state.producers.expire(older_than_ms)
@@ -318,6 +346,7 @@ class Partition:
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
         if self._log is not None and not self.is_closed:
+            self._write_transaction_index(self._log)
             self._write_snapshot(self._log)
             self._log.close()
         self.is_closed = True

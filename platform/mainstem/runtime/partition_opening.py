@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mainstem.api.storage import LogStore, PartitionLog, SidecarKind
+from mainstem.core.log.aborted import AbortedTransaction, decode_index
 from mainstem.core.log.epochs import LeaderEpochs
 from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.recovery import RecoveryWalk
 from mainstem.core.log.state import LogState
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.ids import TopicId, TopicPartition
+
+DAMAGED = -1
 
 
 class OpenedLog(NamedTuple):
@@ -28,11 +31,11 @@ def open_log(
     """After a clean stop: only what no snapshot covers is read. Raises: StorageError."""
     log = store.open_log(partition, topic_id, index_interval_bytes=config.index_interval_bytes)
     state = LogState(epochs=_load_epochs(log))
-    snapshot = _load_producers(log, state)
+    snapshot = _load_snapshot(log, state)
     batches_read = 0
-    if 0 < snapshot < log.end_offset:
-        walk = RecoveryWalk(state.producers, snapshot, state.epochs, now_ms, gaps_allowed=config.is_compacted)
-        log.recover(snapshot, walk.accept)
+    if snapshot != 0 and snapshot < log.end_offset:
+        walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+        log.recover(max(snapshot, 0), walk.accept)
         batches_read = walk.batches_read
     return OpenedLog(log, state, batches_read)
 
@@ -51,10 +54,10 @@ def recover_log(
     """
     log = store.open_log(partition, topic_id, index_interval_bytes=config.index_interval_bytes)
     state = LogState(epochs=_load_epochs(log))
-    snapshot = _load_producers(log, state)
+    snapshot = _load_snapshot(log, state)
     state.epochs.truncate_from_end(log.end_offset)
-    walk = RecoveryWalk(state.producers, snapshot, state.epochs, now_ms, gaps_allowed=config.is_compacted)
-    log.recover(min(recovery_point, snapshot) if snapshot else 0, walk.accept)
+    walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+    log.recover(min(recovery_point, snapshot) if snapshot > 0 else 0, walk.accept)
     state.epochs.truncate_from_end(log.end_offset)
     for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
         if offset > log.end_offset:
@@ -72,8 +75,11 @@ def _load_epochs(log: PartitionLog) -> LeaderEpochs:
     return LeaderEpochs()
 
 
-def _load_producers(log: PartitionLog, state: LogState) -> int:
-    """The newest whole snapshot that the log still reaches; returns its offset, 0 if there is none."""
+def _load_snapshot(log: PartitionLog, state: LogState) -> int:
+    """The newest whole snapshot that the log still reaches; returns its offset, 0 if there is none.
+
+    `DAMAGED` if all must be read again: a read_committed consumer would be shown what a damaged transaction index forgot.
+    """
     for offset in reversed(log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)):
         states = (
             ProducerStates.decode_snapshot(log.get_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset))
@@ -81,7 +87,22 @@ def _load_producers(log: PartitionLog, state: LogState) -> int:
             else None
         )
         if states is not None:
-            state.producers = states
+            aborted = _load_aborted(log)
+            if aborted is None:
+                return DAMAGED
+            state.load(states, offset, aborted)
             return offset
         log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
     return 0
+
+
+def _load_aborted(log: PartitionLog) -> list[AbortedTransaction] | None:
+    """Aborted transactions of all segments, None if an index is damaged."""
+    entries: list[AbortedTransaction] = []
+    for base_offset in log.sidecars(SidecarKind.TRANSACTION_INDEX):
+        try:
+            entries += decode_index(log.get_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset))
+        except ValueError:
+            log.delete_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset)
+            return None
+    return entries

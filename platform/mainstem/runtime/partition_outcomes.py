@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mainstem.api.files import Buffer
+from mainstem.core.log.aborted import AbortedTransaction
 from mainstem.model.errors import ErrorCode
 
 
@@ -25,8 +27,11 @@ class AppendOutcome(NamedTuple):
 
 
 class ReadOutcome(NamedTuple):
+    """`aborted` is filled for read_committed only: the transactions whose records the reader must skip."""
+
     error: ErrorCode
     data: Buffer
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
+    aborted: Sequence[AbortedTransaction] = ()

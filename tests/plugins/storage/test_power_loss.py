@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.core.log.state import LogState
 from mainstem.model.errors import StorageError
 from mainstem.testing.conformance.storage import PARTITION, TOPIC_ID, append, batch_at
 from mainstem.testing.crashing_files import CrashingFiles, PowerLoss
@@ -50,7 +49,7 @@ def recovered_batches(files: CrashingFiles) -> list[bytes]:
         return []
     log = store.open_log(PARTITION, TOPIC_ID)
     if not store.was_clean:
-        log.recover(0, RecoveryWalk(ProducerStates(), 0, LeaderEpochs(), 0).accept)
+        log.recover(0, RecoveryWalk(LogState(), 0, 0).accept)
     found, offset = [], log.segments()[0].base_offset
     while offset < log.end_offset:
         data = log.read(offset, log.end_offset, 1)

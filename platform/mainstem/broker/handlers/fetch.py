@@ -158,5 +158,5 @@ class _Fetch:
             outcome.last_stable_offset,
             outcome.log_start_offset,
             outcome.data,
-            () if read_committed else None,
+            [(a.producer_id, a.first_offset) for a in outcome.aborted] if read_committed else None,
         )

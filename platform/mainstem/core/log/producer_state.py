@@ -1,6 +1,7 @@
 """Idempotence: per producer id the epoch and the last five batches, so that a retry is recognised and a gap refused.
 
 Sources: KIP-98; Kafka's `ProducerStateManager` and `ProducerAppendInfo`, 4.1. Snapshot file: `ProducerSnapshot.json`, version 1.
+Transactions are begun and ended here, since their state is part of a producer's; what they mean for readers is in `transactions`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
+from mainstem.core.log.transactions import CompletedTransaction, Marker
 from mainstem.model.batch import BatchHeader
 from mainstem.model.errors import ErrorCode
 
@@ -28,7 +30,10 @@ class KeptBatch(NamedTuple):
 
 
 class ProducerEntry:
-    """One producer id's state; `batches` oldest first, at most five."""
+    """One producer id's state; `batches` oldest first, at most five.
+
+    `current_txn_first_offset` is -1 outside a transaction, `coordinator_epoch` that of the last marker.
+    """
 
     __slots__ = ("batches", "coordinator_epoch", "current_txn_first_offset", "epoch", "last_timestamp")
 
@@ -56,6 +61,8 @@ class ProducerStates:
             return ErrorCode.NONE
         if header.producer_epoch < entry.epoch:
             return ErrorCode.INVALID_PRODUCER_EPOCH
+        if entry.current_txn_first_offset >= 0 and not header.is_transactional:
+            return ErrorCode.INVALID_TXN_STATE
         if header.producer_epoch > entry.epoch:
             return ErrorCode.NONE if header.base_sequence == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
         last_sequence = header.last_sequence
@@ -66,8 +73,19 @@ class ProducerStates:
             return ErrorCode.NONE
         return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 
+    def check_marker(self, header: BatchHeader, marker: Marker) -> ErrorCode:
+        """NONE if the marker may be appended; an older producer or coordinator is fenced."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            return ErrorCode.NONE
+        if header.producer_epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if marker.coordinator_epoch < entry.coordinator_epoch:
+            return ErrorCode.TRANSACTION_COORDINATOR_FENCED
+        return ErrorCode.NONE
+
     def apply(self, header: BatchHeader, base_offset: int, now_ms: int) -> None:
-        """Note a batch that was appended at `base_offset`."""
+        """Note a batch of records that was appended at `base_offset`."""
         entry = self.entries.get(header.producer_id)
         if entry is None:
             entry = self.entries[header.producer_id] = ProducerEntry(header.producer_epoch)
@@ -80,6 +98,31 @@ class ProducerStates:
         if len(entry.batches) > BATCHES_KEPT:
             del entry.batches[0]
         entry.last_timestamp = now_ms
+
+    def begin_transaction(self, producer_id: int, base_offset: int) -> bool:
+        """After `apply` of a transactional batch; False if the producer's transaction was open already."""
+        entry = self.entries[producer_id]
+        if entry.current_txn_first_offset >= 0:
+            return False
+        entry.current_txn_first_offset = base_offset
+        return True
+
+    def apply_marker(
+        self, header: BatchHeader, marker: Marker, offset: int, now_ms: int
+    ) -> CompletedTransaction | None:
+        """Note a marker that was appended at `offset`; None if its producer had written nothing since the last one."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            entry = self.entries[header.producer_id] = ProducerEntry(header.producer_epoch)
+        elif entry.epoch != header.producer_epoch:
+            entry.epoch = header.producer_epoch
+            entry.batches.clear()
+        first_offset, entry.current_txn_first_offset = entry.current_txn_first_offset, -1
+        entry.coordinator_epoch = marker.coordinator_epoch
+        entry.last_timestamp = now_ms
+        if first_offset < 0:
+            return None
+        return CompletedTransaction(header.producer_id, first_offset, offset, not marker.is_commit)
 
     def expire(self, older_than_ms: int) -> None:
         """Forget producers without an open transaction that were last seen before `older_than_ms`."""
