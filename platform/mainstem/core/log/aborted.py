@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 ENTRY_VERSION = 0
@@ -74,6 +74,13 @@ class AbortedTransactions:
         """Those whose marker is in [base_offset, end_offset): the contents of one segment's index."""
         slots = range(bisect_left(self._last, base_offset), bisect_left(self._last, end_offset))
         return [self._at(slot) for slot in slots]
+
+    def replace_between(self, base_offset: int, end_offset: int, entries: Sequence[AbortedTransaction]) -> None:
+        """Compaction left these of the entries whose marker is in [base_offset, end_offset)."""
+        before, after = self.between(0, base_offset), self.between(end_offset, 1 << 62)
+        self._delete(0, len(self._last))
+        for entry in (*before, *entries, *after):
+            self.add(entry)
 
     def truncate_from_end(self, end_offset: int) -> None:
         """Forget what ended at or after `end_offset`."""

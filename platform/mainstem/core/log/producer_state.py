@@ -29,6 +29,13 @@ class KeptBatch(NamedTuple):
     last_offset: int
 
 
+class LastBatch(NamedTuple):
+    """Of a producer: its epoch, and the last offset of its records; -1 if only a marker is known of it."""
+
+    epoch: int
+    last_offset: int
+
+
 class ProducerEntry:
     """One producer id's state; `batches` oldest first, at most five.
 
@@ -123,6 +130,13 @@ class ProducerStates:
         if first_offset < 0:
             return None
         return CompletedTransaction(header.producer_id, first_offset, offset, not marker.is_commit)
+
+    def last_batches(self) -> dict[int, LastBatch]:
+        """Of every producer that is known now: what compaction must not take away from under it."""
+        return {
+            producer_id: LastBatch(entry.epoch, entry.batches[-1].last_offset if entry.batches else -1)
+            for producer_id, entry in self.entries.items()
+        }
 
     def expire(self, older_than_ms: int) -> None:
         """Forget producers without an open transaction that were last seen before `older_than_ms`."""
