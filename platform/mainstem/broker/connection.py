@@ -12,7 +12,7 @@ from collections import deque
 from typing import Protocol, cast
 
 from mainstem.broker.context import RequestContext
-from mainstem.broker.reply import Buffers, ReplySlot
+from mainstem.broker.reply import Buffers, FastLane, ReplySlot
 
 BUFFER_BYTES_START = 16 * 1024
 BUFFER_BYTES_KEPT = 256 * 1024
@@ -20,6 +20,7 @@ SMALL_READS_BEFORE_SHRINK = 64
 PENDING_REPLIES_MAX = 1000
 CONTEXTS_KEPT = 64
 OUT_BYTES_MAX = 4 << 20
+LANES_MAX = 8
 
 _LENGTH = struct.Struct(">i")
 
@@ -47,6 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         self.local_port = 0
         self.contexts: dict[tuple[int, bytes], RequestContext] = {}
         self.last_active = 0.0
+        self._lanes: list[FastLane] = []
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -111,11 +113,15 @@ class Connection(asyncio.BufferedProtocol):
     def _handle_frames(self) -> None:
         self._is_handling = True
         needed = 0
-        while not (self._holds or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX):
+        while self._transport is not None and not (
+            self._holds or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX
+        ):
             start = self._start
             available = self._end - start
             if available < 4:
                 break
+            if self._lanes and self._take_lane(start):
+                continue
             (size,) = _LENGTH.unpack_from(self._buffer, start)
             if size < 0 or size > self._handler.frame_bytes_max:
                 self.abort(f"a request says it has {size} bytes; {self._handler.frame_bytes_max} are allowed")
@@ -125,8 +131,6 @@ class Connection(asyncio.BufferedProtocol):
                 break
             self._start = start + 4 + size
             self._handler.handle(self, self._view[start + 4 : start + 4 + size])
-            if self._transport is None:
-                break
             if self._out_bytes > OUT_BYTES_MAX:
                 # Many small requests can ask for much more than fits: the client takes this much before the next is read.
                 self._write()
@@ -135,6 +139,22 @@ class Connection(asyncio.BufferedProtocol):
         self._pause_or_resume_reading()
         if self._out:
             self._write()
+
+    def _take_lane(self, start: int) -> bool:
+        """Whether one of the lanes has answered what stands at `start`."""
+        for slot, lane in enumerate(self._lanes):
+            end = lane.take(self, self._buffer, self._view, start, self._end)
+            if end != start:
+                self._start = end
+                if slot:
+                    self._lanes.insert(0, self._lanes.pop(slot))
+                return True
+        return False
+
+    def add_lane(self, lane: FastLane) -> None:
+        """Requests like the one just handled will come again."""
+        self._lanes.insert(0, lane)
+        del self._lanes[LANES_MAX:]
 
     def _tidy_buffer(self, needed: int) -> None:
         """Make room for the frame that has begun; give memory back when only small ones come."""

@@ -169,7 +169,7 @@ class Partitions:
         for registration in topic.partitions:
             hosted = self._by_name.get((topic.name, registration.partition))
             if hosted is not None:
-                hosted.config = config
+                hosted.configure(config)
 
     def _storage_failed(self, store: LogStore, error: StorageError) -> None:
         self._log.error("storage.log_directory_offline", place=store.place, reason=error.reason)
@@ -192,7 +192,7 @@ class Partitions:
                 for p in self._by_name.values()
                 if p.store is directory.store and p.topic_partition in stored
             ]
-            read[directory.store.place] = sum(await asyncio.gather(*waiting))
+            read[directory.store.place] = sum(opened.batches_read for opened in await asyncio.gather(*waiting))
         return read
 
     def delete_old_segments(self) -> int:
