@@ -30,6 +30,8 @@ COMPRESSION_MASK = 0x07
 TIMESTAMP_TYPE_BIT = 0x08
 TRANSACTIONAL_BIT = 0x10
 CONTROL_BIT = 0x20
+DELETE_HORIZON_BIT = 0x40
+"""The base timestamp is the time (ms) at which tombstones or the marker in this batch may go (KIP-534)."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
@@ -82,6 +84,11 @@ class BatchHeader(NamedTuple):
     @property
     def is_control(self) -> bool:
         return bool(self.attributes & CONTROL_BIT)
+
+    @property
+    def delete_horizon_ms(self) -> int:
+        """-1 if none is set."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON_BIT else -1
 
     @property
     def is_log_append_time(self) -> bool:
