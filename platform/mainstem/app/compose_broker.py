@@ -17,6 +17,7 @@ from mainstem.app import broker_metrics
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
 from mainstem.broker.server import BoundListener, Server, bind
 from mainstem.broker.services import Services
@@ -156,6 +157,9 @@ async def _open_services(
         producer_ids=ProducerIds(metadata),
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
+        memory=Memory(
+            config.queued_max_request_bytes if config.queued_max_request_bytes > 0 else REQUEST_BYTES_MAX_DEFAULT
+        ),
     )
 
 

@@ -27,6 +27,13 @@ class ReplySlot:
         self._channel.drain()
 
 
+class FastLane(Protocol):
+    """Answers runs of requests that repeat (`broker.produce_lane`)."""
+
+    def take(self, line: ReplyLine, buffer: bytearray, view: memoryview, position: int, end: int) -> int:
+        """Answer whole requests in `buffer[position:end]`; returns the position after them, `position` for none."""
+
+
 class ReplyLine(Protocol):
     """What handlers of hot requests see of a connection."""
 
@@ -38,6 +45,9 @@ class ReplyLine(Protocol):
 
     def drain(self) -> None:
         """Write what is ready at the head of the line."""
+
+    def add_lane(self, lane: FastLane) -> None:
+        """From now on `lane` is asked first."""
 
     def abort(self, reason: str) -> None:
         """Close the connection: what it sent cannot be answered."""

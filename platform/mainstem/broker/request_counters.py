@@ -18,10 +18,11 @@ class ApiCounters:
         self.total_time_ms = 0.0
         self.latency_buckets = [0] * (len(LATENCY_BUCKETS_MS) + 1)
 
-    def record(self, duration_ms: float) -> None:
-        self.requests += 1
-        self.total_time_ms += duration_ms
-        self.latency_buckets[bisect_left(LATENCY_BUCKETS_MS, duration_ms)] += 1
+    def record(self, duration_ms: float, count: int = 1) -> None:
+        """`count` requests that were answered together, each after `duration_ms`."""
+        self.requests += count
+        self.total_time_ms += duration_ms * count
+        self.latency_buckets[bisect_left(LATENCY_BUCKETS_MS, duration_ms)] += count
 
 
 class RequestCounters:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mainstem.api.context import Clock, Log
 from mainstem.broker.context import RequestContext
+from mainstem.broker.memory import Memory
 from mainstem.broker.request_counters import RequestCounters
 from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker import BrokerConfig
@@ -30,6 +31,7 @@ class Services:
     producer_ids: ProducerIds
     executor: Executor
     served_versions: Mapping[int, tuple[int, int]]
+    memory: Memory = field(default_factory=Memory)
     counters: RequestCounters = field(default_factory=RequestCounters)
 
     def endpoint_of(self, broker_id: int, context: RequestContext) -> tuple[str, int] | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.context import Clock
 from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
 from mainstem.core.log.append import plan_append
+from mainstem.core.log.append_run import plan_run, run_limits, takes_plain_batches
 from mainstem.core.log.state import LogState
 from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
@@ -56,12 +57,12 @@ class Partition:
         self.topic_partition = topic_partition
         self.topic_id = topic_id
         self.leader_epoch = leader_epoch
-        self.config = config
         self.store = store
         self._flusher = flusher
         self._clock = clock
         self._executor = executor
         self._is_durable = is_durable
+        self.configure(config)
         self._log: PartitionLog | None = None
         self.state = LogState()
         self._commit_waiters: deque[tuple[int, Callable[[ErrorCode], None]]] = deque()
@@ -81,6 +82,11 @@ class Partition:
         self.fetch_requests = self.fetch_failures = 0
         self.is_closed = False
         self.in_sync_replicas = 1
+
+    def configure(self, config: TopicConfig) -> None:
+        """The topic's settings, now or changed."""
+        self.config = config
+        self._takes_plain_batches = takes_plain_batches(config)
 
     # --------------------------------------------------------------------------------------------------------- opening
 
@@ -198,20 +204,50 @@ class Partition:
         if self.state.epochs.latest != self.leader_epoch:
             self.state.epochs.assign(self.leader_epoch, plan.base_offset)
             log.put_sidecar(SidecarKind.LEADER_EPOCHS, 0, self.state.epochs.encode())
+        self._appended(end, size, header.records_count)
+        return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset, log_append_time)
+
+    def append_run(self, batches: Sequence[memoryview]) -> list[int]:
+        """Append the plain batches at the head of a run with one write; returns their base offsets.
+
+        The batch after them, if there is one, needs `append`. All are patched in place and not kept. Raises: StorageError.
+        """
+        if not self._takes_plain_batches or self.is_closed or self._flusher.failure is not None:
+            return []
+        log = self._log if self._log is not None else self._open()
+        state = self.state
+        if state.epochs.latest != self.leader_epoch:
+            return []
+        now_ms = self._clock.now_ms()
+        limits = run_limits(self.config, self._active_base, log.active_size(), self._active_first_timestamp, now_ms)
+        plan = plan_run(batches, self._log_end_offset, self.leader_epoch, state.producers, limits, now_ms)
+        spans = plan.spans
+        if not spans:
+            return []
+        try:
+            log.append(batches if len(spans) == len(batches) else batches[: len(spans)], spans)
+        except BaseException:
+            state.producers.restore(plan.saved)
+            raise
+        self._log_end_offset += plan.records_count
+        self._appended(self._log_end_offset, plan.size, plan.records_count)
+        return [span.base_offset for span in spans]
+
+    def _appended(self, end: int, size: int, records_count: int) -> None:
+        """Count what the log took, and see to it that it is committed."""
         self._appended_bytes += size
         self.bytes_in += size
-        self.messages_in += header.records_count
-        if self._is_durable and config.flush_policy == "commit":
+        self.messages_in += records_count
+        if self._is_durable and self.config.flush_policy == "commit":
             if self.fetch_waiters:
                 self._flusher.mark_dirty(self)
             else:
                 # Nobody waits yet; who asks for the commit (`when_committed`) starts the flush at once.
                 self._flusher.mark_within(self, FLUSH_LINGER_MS)
-        else:
-            if self._is_durable and config.flush_policy == "interval":
-                self._flusher.mark_within(self, min(config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
-            self._advance(AppendedMark(end, self._appended_bytes))
-        return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset, log_append_time)
+            return
+        if self._is_durable and self.config.flush_policy == "interval":
+            self._flusher.mark_within(self, min(self.config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
+        self._advance(AppendedMark(end, self._appended_bytes))
 
     def _roll(self, log: PartitionLog) -> None:
         if self.config.is_compacted:

@@ -169,7 +169,7 @@ class Partitions:
         for registration in topic.partitions:
             hosted = self._by_name.get((topic.name, registration.partition))
             if hosted is not None:
-                hosted.config = config
+                hosted.configure(config)
 
     def _storage_failed(self, store: LogStore, error: StorageError) -> None:
         self._log.error("storage.log_directory_offline", place=store.place, reason=error.reason)

@@ -11,6 +11,7 @@ from functools import partial
 
 from mainstem.broker.context import RequestContext
 from mainstem.broker.error_map import error_code_of
+from mainstem.broker.produce_lane import ProduceLane
 from mainstem.broker.reply import ReplyLine
 from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode, StorageError
@@ -25,6 +26,7 @@ from mainstem.wire.hot_produce import (
     decode_request,
     encode_response,
 )
+from mainstem.wire.hot_produce_shape import learn
 
 ACKS_ALL = -1
 _INTERNAL = frozenset(name.encode() for name in INTERNAL_TOPICS)
@@ -49,6 +51,15 @@ def handle_frame(
             else:
                 rows.append(_append(services, request.acks, version, topic, index, records, waits))
         results.append(TopicResult(topic, rows))
+    if (
+        refusal is None
+        and len(results) == 1
+        and len(results[0].partitions) == 1
+        and not results[0].partitions[0].error_code
+    ):
+        shape = learn(frame, version, request)
+        if shape is not None:
+            line.add_lane(ProduceLane(shape, services))
     counters = services.counters.of(ApiKey.PRODUCE)
     if request.acks == ACKS_ALL and waits:
         pending = [(p, offset) for p, offset in waits if offset >= p.high_watermark]

@@ -6,6 +6,7 @@ Sources: KIP-98; Kafka's `ProducerStateManager` and `ProducerAppendInfo`, 4.1. S
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from crc32c import crc32c
@@ -25,6 +26,13 @@ class KeptBatch(NamedTuple):
     last_sequence: int
     first_offset: int
     last_offset: int
+
+
+class SavedProducer(NamedTuple):
+    """What `ProducerStates.restore` needs of an entry that `follow` changed."""
+
+    batches: list[KeptBatch]
+    last_timestamp: int
 
 
 class ProducerEntry:
@@ -80,6 +88,47 @@ class ProducerStates:
         if len(entry.batches) > BATCHES_KEPT:
             del entry.batches[0]
         entry.last_timestamp = now_ms
+
+    def follow(
+        self,
+        producer_id: int,
+        epoch: int,
+        base_sequence: int,
+        last_offset_delta: int,
+        base_offset: int,
+        now_ms: int,
+        saved: dict[int, SavedProducer],
+    ) -> bool:
+        """Note a batch that simply continues what its producer wrote last; False, and nothing is noted, if it does not.
+
+        `check` and `apply` in one, for the common case. What was there before is put into `saved` once per producer.
+        """
+        entry = self.entries.get(producer_id)
+        if entry is None or entry.epoch != epoch or not entry.batches or base_sequence < 0:
+            return False
+        batches = entry.batches
+        if base_sequence != (batches[-1].last_sequence + 1) & SEQUENCE_MASK:
+            return False
+        if producer_id not in saved:
+            saved[producer_id] = SavedProducer(batches.copy(), entry.last_timestamp)
+        batches.append(
+            KeptBatch(
+                base_sequence,
+                (base_sequence + last_offset_delta) & SEQUENCE_MASK,
+                base_offset,
+                base_offset + last_offset_delta,
+            )
+        )
+        if len(batches) > BATCHES_KEPT:
+            del batches[0]
+        entry.last_timestamp = now_ms
+        return True
+
+    def restore(self, saved: Mapping[int, SavedProducer]) -> None:
+        """The batches that `follow` noted were not written after all."""
+        for producer_id, before in saved.items():
+            entry = self.entries[producer_id]
+            entry.batches, entry.last_timestamp = before.batches, before.last_timestamp
 
     def expire(self, older_than_ms: int) -> None:
         """Forget producers without an open transaction that were last seen before `older_than_ms`."""
