@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -17,8 +17,6 @@ from weakref import WeakValueDictionary
 from mainstem.model.errors import StorageError
 from mainstem_plugins.storage_sqlite import schema
 
-ROWS_PER_STATEMENT = 64
-"""With 10 columns a row this stays below the 999 parameters that every SQLite allows."""
 READERS_MAX = 8
 """Idle connections for reading that are kept open; more are made when more threads read at a time."""
 WAL_BYTES = 16 << 20
@@ -55,7 +53,6 @@ class Database:
         self._write_lock = _write_locks.setdefault(path.absolute(), WriteLock())
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
-        self.joins_blobs = False
 
     def open(self) -> None:
         """Open or create. Raises: StorageError if the file is no data file of mainstem, or of a later version."""
@@ -69,7 +66,6 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-            self.joins_blobs = _joins_blobs(connection)
             self._writer = connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -172,30 +168,3 @@ class Database:
                 self._readers.pop().close()
             if writer is not None:
                 writer.close()
-
-
-def _joins_blobs(connection: sqlite3.Connection) -> bool:
-    """Whether this SQLite joins blobs byte for byte, which its documentation promises for text only."""
-    query = "SELECT CAST(group_concat(b, '') AS BLOB) FROM (SELECT x'00ff80' AS b UNION ALL SELECT x'00c300')"
-    return bool(connection.execute(query).fetchone()[0] == b"\x00\xff\x80\x00\xc3\x00")
-
-
-def insert_rows(
-    connection: sqlite3.Connection,
-    table: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    on_conflict: str = "",
-) -> None:
-    """Many rows in few statements: a thread gives up Python's lock at each, and a busy loop hands it back late."""
-    place = f"({', '.join('?' * len(columns))})"
-    start, count = 0, ROWS_PER_STATEMENT
-    while start < len(rows):
-        # Halved towards the end, so that there are few different statements and each is prepared once.
-        while count > len(rows) - start:
-            count //= 2
-        values = [value for row in rows[start : start + count] for value in row]
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([place] * count)} {on_conflict}", values
-        )
-        start += count

@@ -91,14 +91,8 @@ class SqliteLog:
             return []
         if not may_block:
             raise WouldBlock
-        run = queries.read_run(
-            self._database,
-            segment.segment_id,
-            offset,
-            min(end_offset, kept_from),
-            max_bytes,
-            segment.size // segment.batches,
-        )
+        until = min(end_offset, kept_from)
+        run = queries.read_run(self._database, segment.segment_id, offset, until, max_bytes)
         with self._staging.lock:
             if segment.state != LIVE or segment.kept_from != kept_from:
                 return None

@@ -11,18 +11,6 @@ from mainstem_plugins.storage_sqlite.database import Database
 from mainstem_plugins.storage_sqlite.schema import DELETED, LIVE
 from mainstem_plugins.storage_sqlite.segment import SEGMENT_COLUMNS, Segment
 
-_RUN = """
-    SELECT CAST(group_concat(data, '') AS BLOB), max(last_offset) + 1 FROM (
-        SELECT data, last_offset FROM batches
-        WHERE segment_id = :segment AND last_offset >= :offset AND last_offset < :end AND last_offset <= (
-            SELECT max(last_offset) FROM (
-                SELECT last_offset, position + size AS stop FROM batches
-                WHERE segment_id = :segment AND last_offset >= :offset ORDER BY last_offset LIMIT :rows)
-            WHERE stop <= :max_bytes + (
-                SELECT position FROM batches
-                WHERE segment_id = :segment AND last_offset >= :offset ORDER BY last_offset LIMIT 1))
-        ORDER BY last_offset)
-"""
 _ROWS = """
     SELECT data, last_offset FROM batches
     WHERE segment_id = :segment AND last_offset >= :offset AND last_offset < :end ORDER BY last_offset
@@ -35,9 +23,6 @@ _WALK = """
     SELECT base_offset, last_offset, max_timestamp, size, data FROM batches
     WHERE segment_id = ? ORDER BY last_offset
 """
-BATCH_BYTES_MIN = 61
-RUN_BYTES_MAX = 64 << 20
-"""Fetches may ask for 2 GB; a value of SQLite has room for one."""
 
 
 class Run(NamedTuple):
@@ -45,24 +30,12 @@ class Run(NamedTuple):
     next_offset: int
 
 
-def read_run(
-    database: Database, segment_id: int, offset: int, end_offset: int, max_bytes: int, batch_bytes: int
-) -> Run:
-    """Whole batches of a segment from the one that contains `offset` up to `end_offset`, about `max_bytes`, but at least one.
-
-    In one step of SQLite if that works: between steps a thread gives up Python's lock, and a busy loop hands it back late.
-    `batch_bytes`: their usual size, for a bound on the rows that are looked at.
-    """
-    max_bytes = min(max_bytes, RUN_BYTES_MAX)
+def read_run(database: Database, segment_id: int, offset: int, end_offset: int, max_bytes: int) -> Run:
+    """Whole batches of a segment from the one that contains `offset` up to `end_offset`, about `max_bytes`, but at least one."""
+    parts: list[bytes] = []
+    next_offset = offset
     given = {"segment": segment_id, "offset": offset, "end": end_offset}
     with database.reading() as connection:
-        if database.joins_blobs:
-            rows = max(1, 2 * max_bytes // max(batch_bytes, BATCH_BYTES_MIN))
-            run = connection.execute(_RUN, {**given, "max_bytes": max_bytes, "rows": rows}).fetchone()
-            if run[0] is not None:
-                return Run._make(run)
-        parts: list[bytes] = []
-        next_offset = offset
         for data, last_offset in connection.execute(_ROWS, given):
             max_bytes -= len(data)
             if parts and max_bytes < 0:
@@ -71,7 +44,7 @@ def read_run(
             next_offset = last_offset + 1
             if max_bytes <= 0:
                 break
-        return Run(b"".join(parts), next_offset)
+    return Run(parts[0] if len(parts) == 1 else b"".join(parts), next_offset)
 
 
 def first_at_time(database: Database, segment_id: int, base_offset: int, end_offset: int, timestamp: int) -> int | None:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from mainstem.api.files import Buffer
 from mainstem.api.storage import BatchSpan
 from mainstem.model.errors import StorageError
-from mainstem_plugins.storage_sqlite.database import insert_rows
 from mainstem_plugins.storage_sqlite.schema import DELETED, REWRITING
-from mainstem_plugins.storage_sqlite.segment import SEGMENT_COLUMNS, BatchRow, Segment
-from mainstem_plugins.storage_sqlite.staging import UPDATE_SEGMENT, Staging
+from mainstem_plugins.storage_sqlite.segment import INSERT_BATCH, UPSERT_SEGMENT, BatchRow, Segment
+from mainstem_plugins.storage_sqlite.staging import Staging
 
 CHUNK_BYTES = 4 << 20
 """Written in one transaction; appends of the broker wait no longer than for one of these."""
@@ -43,8 +42,8 @@ class SqliteRewrite:
         rows, self._rows = self._rows, []
         self._bytes = 0
         with self._staging.database.writing() as connection:
-            insert_rows(connection, "segments", SEGMENT_COLUMNS, [self.segment.row()], UPDATE_SEGMENT)
-            insert_rows(connection, "batches", BatchRow._fields, rows)
+            connection.execute(UPSERT_SEGMENT, self.segment.row())
+            connection.executemany(INSERT_BATCH, rows)
 
     def finish(self) -> None:
         self._write()

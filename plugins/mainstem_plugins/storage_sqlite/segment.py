@@ -47,6 +47,13 @@ class BatchRow(NamedTuple):
     data: bytes
 
 
+INSERT_BATCH = f"INSERT INTO batches ({', '.join(BatchRow._fields)}) VALUES ({', '.join('?' * len(BatchRow._fields))})"
+UPSERT_SEGMENT = (
+    f"INSERT INTO segments ({', '.join(SEGMENT_COLUMNS)}) VALUES ({', '.join('?' * len(SEGMENT_COLUMNS))})"
+    f" ON CONFLICT (segment_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in SEGMENT_COLUMNS[2:])}"
+)
+
+
 class Segment:
     """Guarded by the lock of its store, except for what never changes.
 

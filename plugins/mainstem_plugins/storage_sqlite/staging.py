@@ -15,14 +15,11 @@ from typing import NamedTuple
 
 from mainstem.api.storage import BatchSpan
 from mainstem.model.errors import StorageError
-from mainstem_plugins.storage_sqlite.database import Database, insert_rows
-from mainstem_plugins.storage_sqlite.segment import SEGMENT_COLUMNS, BatchRow, Segment
+from mainstem_plugins.storage_sqlite.database import Database
+from mainstem_plugins.storage_sqlite.segment import INSERT_BATCH, UPSERT_SEGMENT, BatchRow, Segment
 
 BATCH_OVERHEAD_BYTES = 160
 """What a batch costs in memory beside its bytes, roughly."""
-UPDATE_SEGMENT = "ON CONFLICT (segment_id) DO UPDATE SET " + ", ".join(
-    f"{column} = excluded.{column}" for column in SEGMENT_COLUMNS[2:]
-)
 
 
 class Change(NamedTuple):
@@ -167,8 +164,8 @@ class Staging:
         with self.database.writing() as connection:
             for sql, values in taken.changes:
                 connection.execute(sql, values)
-            insert_rows(connection, "segments", SEGMENT_COLUMNS, taken.segments, UPDATE_SEGMENT)
-            insert_rows(connection, "batches", BatchRow._fields, taken.rows)
+            connection.executemany(UPSERT_SEGMENT, taken.segments)
+            connection.executemany(INSERT_BATCH, taken.rows)
 
     def _keep(self, taken: Taken) -> None:
         """What was committed stays in memory until newer batches need the room."""

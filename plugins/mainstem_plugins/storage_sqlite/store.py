@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mainstem.api.storage import PartitionLog
 from mainstem.model.ids import TopicId, TopicPartition, topic_id_from_text, topic_id_text
 from mainstem_plugins.storage_sqlite import purge, queries
-from mainstem_plugins.storage_sqlite.database import Database, insert_rows
+from mainstem_plugins.storage_sqlite.database import Database
 from mainstem_plugins.storage_sqlite.log import SqliteLog
 from mainstem_plugins.storage_sqlite.schema import DELETED, LIVE, REWRITING
 from mainstem_plugins.storage_sqlite.segment import Segment
@@ -117,7 +117,7 @@ class SqliteStore:
     def write_properties(self, properties: Mapping[str, str]) -> None:
         with self._database.writing() as connection:
             connection.execute("DELETE FROM properties")
-            insert_rows(connection, "properties", ("name", "value"), list(properties.items()))
+            connection.executemany("INSERT INTO properties (name, value) VALUES (?, ?)", properties.items())
 
     def read_checkpoint(self, name: str) -> Mapping[TopicPartition, int]:
         query = "SELECT topic, partition, at_offset FROM checkpoints WHERE name = ?"
@@ -128,7 +128,9 @@ class SqliteStore:
         rows = [(name, partition.topic, partition.partition, offset) for partition, offset in offsets.items()]
         with self._database.writing() as connection:
             connection.execute("DELETE FROM checkpoints WHERE name = ?", (name,))
-            insert_rows(connection, "checkpoints", ("name", "topic", "partition", "at_offset"), rows)
+            connection.executemany(
+                "INSERT INTO checkpoints (name, topic, partition, at_offset) VALUES (?, ?, ?, ?)", rows
+            )
 
     def close(self, *, clean: bool) -> None:
         try:
