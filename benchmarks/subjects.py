@@ -15,7 +15,7 @@ from peers.node import BrokerNode
 _TIMEOUT_S = 60.0
 
 # Files of deleted topics go at once: a run writes far more than it may keep.
-_OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions": "4"}
+OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions": "4"}
 
 SUBJECTS = ("mainstem", "kafka")
 
@@ -24,9 +24,9 @@ def new_broker(subject: str, folder: Path) -> BrokerNode:
     """A broker of that name, not yet started, with its data below `folder`."""
     match subject:
         case "mainstem":
-            return MainstemNode(overrides=_OVERRIDES, parent_folder=folder)
+            return MainstemNode(overrides=OVERRIDES, parent_folder=folder)
         case "kafka":
-            return KafkaNode(overrides=_OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
+            return KafkaNode(overrides=OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
     raise ValueError(f"unknown broker {subject}: there are {', '.join(SUBJECTS)}")
 
 

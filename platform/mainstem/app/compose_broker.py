@@ -6,12 +6,13 @@ import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from mainstem.api.context import Clock, Log, PluginContext
 from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
-from mainstem.api.spec import configure
+from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import LogStore, StorageBackend
 from mainstem.app import broker_metrics
 from mainstem.app.metrics_endpoint import MetricsEndpoint
@@ -178,14 +179,21 @@ def _open_coordinator(
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
+    if directory is not None and storage.open_files is not None:
+        settings = _storage_settings(storage, config)
+        context = replace(context, files=storage.open_files(settings, context, directory))
     given = config.plugin_settings("coordinator.")
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
 def _open_stores(storage: StorageBackend, config: BrokerConfig, context: PluginContext) -> list[LogStore]:
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
-    settings = configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
+    settings = _storage_settings(storage, config)
     return [storage.open(settings, context, Path(d)) for d in directories]
+
+
+def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
+    return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
 
 def _advertised(config: BrokerConfig, listeners: list[BoundListener]) -> tuple[Endpoint, ...]:
