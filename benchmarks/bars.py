@@ -7,6 +7,9 @@ from measurements import Medians
 
 LEFT, RIGHT = "mainstem", "kafka"
 DISK = "disk"
+_LOADED = Cell(kind="produce", in_flight=100, connections=4)
+_PARTITIONS_WITH_BARS = 10_000
+_CONNECTIONS_WITH_BARS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +34,10 @@ class Bar:
         return f"{prefix}<=" if prefix and self.times == 1 else f"{prefix}>= {self.times:g}x"
 
     def passes(self, medians: Medians, cell: str) -> bool | None:
-        """None while something it needs has not been measured."""
+        """None while something it needs has not been measured; a measurement mainstem has failed is missed."""
         left, right = (medians.figure(cell, subject, self.figure) for subject in (LEFT, RIGHT))
         if left is None:
-            return None
+            return False if medians.note(cell, LEFT) else None
         if self.at_most is not None:
             return left <= self.at_most
         if right is None:
@@ -57,6 +60,7 @@ class Row:
     unit: str
     more_is_better: bool = True
     bars: tuple[Bar, ...] = ()
+    is_compared: bool = True
 
     def verdict(self, medians: Medians) -> list[tuple[Bar, bool]]:
         """The bars that could be judged, each with its outcome."""
@@ -65,7 +69,7 @@ class Row:
 
     def ratio(self, medians: Medians) -> float | None:
         left, right = (medians.figure(self.cell, subject, self.figure) for subject in (LEFT, RIGHT))
-        if not left or not right:
+        if not self.is_compared or not left or not right or min(left, right) < 0:
             return None
         return ratio(left, right, more_is_better=self.more_is_better)
 
@@ -82,8 +86,18 @@ def rows_of(cell: Cell) -> list[Row]:
             return [_raw_row(cell)]
         case "end-to-end":
             return _end_to_end_rows(cell)
+        case "client":
+            return _client_rows(cell)
         case "start":
             return _start_rows(cell)
+        case "partitions":
+            return _partition_rows(cell)
+        case "open connections":
+            return _connection_rows(cell)
+        case "groups":
+            return _group_rows(cell)
+        case "restart":
+            return _restart_rows(cell)
         case "fdatasync":
             label = "fdatasync of an append of 1.1 kB, p50"
             return [Row(section="disk", cell=cell.name, label=label, figure="p50_ms", unit="ms", more_is_better=False)]
@@ -151,4 +165,84 @@ def _start_rows(cell: Cell) -> list[Row]:
         more_is_better=False,
         bars=soon,
     )
-    return [first, replace(first, label="resident when idle", figure="idle_megabytes", unit="MB", bars=small)]
+    idle = replace(first, label="resident when idle", figure="idle_megabytes", unit="MB", bars=small)
+    loaded = replace(
+        idle, cell=_LOADED.name, label="resident after 4 × 100 in flight", figure="loaded_megabytes", bars=()
+    )
+    return [first, idle, loaded]
+
+
+def _client_rows(cell: Cell) -> list[Row]:
+    produced = Row(
+        section="real clients, records of 1 kB",
+        cell=cell.name,
+        label=f"{cell.client}: produced",
+        figure="produced_per_s",
+        unit="records/s",
+        bars=(Bar(figure="produced_per_s", times=1),),
+    )
+    consumed = replace(
+        produced,
+        label=f"{cell.client}: consumed",
+        figure="consumed_per_s",
+        bars=(Bar(figure="consumed_per_s", times=1),),
+    )
+    if cell.client == "confluent-kafka":
+        return [produced, consumed]
+    no_later = Bar(figure="p99_ms", times=1, more_is_better=False)
+    latency = replace(produced, label="  p99 while producing", figure="p99_ms", unit="ms", more_is_better=False)
+    return [produced, replace(latency, bars=(no_later,)), consumed]
+
+
+def _growth_row(cell: Cell, label: str, figure: str, unit: str, *limits: float) -> Row:
+    return Row(
+        section="growth",
+        cell=cell.name,
+        label=label,
+        figure=figure,
+        unit=unit,
+        more_is_better=False,
+        bars=tuple(Bar(figure=figure, at_most=limit, unit=unit) for limit in limits),
+    )
+
+
+def _partition_rows(cell: Cell) -> list[Row]:
+    at_most = cell.count >= _PARTITIONS_WITH_BARS
+    noun = "partition" if cell.count == 1 else "partitions"
+    files = _growth_row(cell, "  open files", "open_files", "")
+    within = Bar(figure="open_files_share", at_most=1, unit="of the limit")
+    return [
+        _growth_row(cell, f"{cell.count:,} {noun}: started again", "start_s", "s", *((5,) if at_most else ())),
+        _growth_row(cell, "  resident", "resident_megabytes", "MB", *((500,) if at_most else ())),
+        replace(files, bars=(within,) if at_most else ()),
+        _growth_row(cell, "  made", "create_s", "s"),
+    ]
+
+
+def _connection_rows(cell: Cell) -> list[Row]:
+    limits = (100,) if cell.count >= _CONNECTIONS_WITH_BARS else ()
+    noun = "connection" if cell.count == 1 else "connections"
+    return [_growth_row(cell, f"{cell.count:,} idle {noun}: more memory", "more_megabytes", "MB", *limits)]
+
+
+def _group_rows(cell: Cell) -> list[Row]:
+    noun = "group" if cell.count == 1 else "groups"
+    commits = _growth_row(cell, f"{cell.count:,} {noun}: commits", "commits_per_s", "commits/s")
+    return [
+        replace(commits, more_is_better=True),
+        _growth_row(cell, "  p99 of a commit", "p99_ms", "ms"),
+        _growth_row(cell, "  resident", "resident_megabytes", "MB"),
+    ]
+
+
+def _restart_rows(cell: Cell) -> list[Row]:
+    clean = Row(
+        section="restart",
+        cell=cell.name,
+        label="after a clean end",
+        figure="clean_s",
+        unit="s",
+        more_is_better=False,
+    )
+    held = replace(clean, label="log held", figure="gigabytes", unit="GB", is_compared=False)
+    return [held, clean, replace(clean, label="after kill -9", figure="killed_s")]

@@ -77,6 +77,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=0.4, help="seconds before each measurement")
     parser.add_argument("--brokers", default=",".join(SUBJECTS), help=f"default {','.join(SUBJECTS)}")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has measured")
+    parser.add_argument(
+        "--restart-gigabytes", type=float, default=6.0, help="log to start on (default 6: 8 are allowed)"
+    )
     parser.add_argument("--results", type=Path, default=HERE / "results" / "measured.json")
     parser.add_argument("--picture", type=Path, default=HERE / "latest.svg")
     parser.add_argument("--folder", type=Path, default=None, help="where the brokers keep their data")

@@ -10,7 +10,20 @@ KIBIBYTE = 1 << 10
 MEBIBYTE = 1 << 20
 IN_FLIGHT_BYTES_MAX = 256 * MEBIBYTE
 
-Kind = Literal["produce", "fetch", "end-to-end", "start", "fdatasync"]
+Kind = Literal[
+    "produce",
+    "fetch",
+    "end-to-end",
+    "client",
+    "start",
+    "fdatasync",
+    "partitions",
+    "open connections",
+    "groups",
+    "restart",
+]
+ONCE: tuple[Kind, ...] = ("partitions", "open connections", "groups", "restart")
+"""Measured in one round only: they take long, and vary little."""
 Encoding = Literal["older", "newer"]
 """Older: Produce 7 and Fetch 11. Newer: Produce 13 with a producer id and sequences, Fetch 18 in a session; topic ids."""
 
@@ -32,6 +45,9 @@ class Cell:
     fetch_bytes: int = MEBIBYTE
     sync: Literal["default", "both", "neither"] = "default"
     """Which brokers write to the disk itself before they acknowledge: as each does by default, both, or neither."""
+    client: Literal["", "confluent-kafka", "kafka perf tools"] = ""
+    count: int = 0
+    """How many partitions, open connections or groups there are."""
 
     @property
     def name(self) -> str:
@@ -49,6 +65,10 @@ class Cell:
             case "end-to-end":
                 version = f"/v{PRODUCE_VERSIONS[self.encoding]}"
                 return f"end-to-end/1000 records per s/acks={acks}{version}{sync}"
+            case "client":
+                return f"client/{self.client}"
+            case "partitions" | "open connections" | "groups":
+                return f"growth/{self.count:,} {self.kind}"
             case _:
                 return self.kind
 
@@ -81,6 +101,17 @@ def _fetches(connections: tuple[int, ...]) -> list[Cell]:
     ]
 
 
+def _clients_and_growth() -> list[Cell]:
+    return [
+        Cell(kind="client", client="confluent-kafka"),
+        Cell(kind="client", client="kafka perf tools"),
+        *(Cell(kind="partitions", count=count) for count in (1, 100, 1_000, 10_000)),
+        *(Cell(kind="open connections", count=count) for count in (1, 500, 2_000)),
+        *(Cell(kind="groups", count=count) for count in (1, 50, 500)),
+        Cell(kind="restart"),
+    ]
+
+
 def default_cells() -> list[Cell]:
     """One cell for each bar in both encodings: 24 raw ones, for sixteen are too few for that."""
     return [
@@ -98,6 +129,7 @@ def default_cells() -> list[Cell]:
         *_fetches((1, 4)),
         Cell(kind="end-to-end", acks=1),
         Cell(kind="end-to-end", acks=-1),
+        *_clients_and_growth(),
     ]
 
 
@@ -113,6 +145,7 @@ def all_cells() -> list[Cell]:
     cells += _fetches((1, 4, 64))
     cells += [Cell(kind="end-to-end", acks=acks, encoding=each) for acks in (1, -1) for each in ("older", "newer")]
     cells.append(Cell(kind="end-to-end", acks=-1, sync="neither"))
+    cells += _clients_and_growth()
     return [cell for cell in cells if cell.in_flight_bytes <= IN_FLIGHT_BYTES_MAX]
 
 

@@ -22,6 +22,8 @@ class Measurement:
     """By name with its unit: requests_per_s, megabytes_per_s, p50_ms, p99_ms, broker_cores, generator_cores, ..."""
     note: str = ""
     """Why there are no figures."""
+    took_s: float = 0.0
+    """With everything around it."""
     commit: str = ""
     """The commit of mainstem that was measured."""
 

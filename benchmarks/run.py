@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,24 +9,26 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from alone import Outcome, measure_alone
 from bars import DISK
-from cells import Cell, Job
-from exchange import percentile
+from cells import ONCE, Cell, Job
+from clients import measure_client
 from measurements import Measurement, Results
-from processes import resident_megabytes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from subjects import BrokerNode, Topics, folder_bytes, new_broker
+from subjects import BrokerNode, PeerUnavailableError, Topics, folder_bytes, new_broker
 
 LOAD = Path(__file__).resolve().parent / "load.py"
 BYTES_MAX_PER_JOB = 2_500_000_000
 BYTES_MAX_BEFORE_JOB = 2_500_000_000
 JOB_TIMEOUT_S = 120.0
 _DELETION_TIMEOUT_S = 30.0
-_IDLE_S = 1.0
-_SYNCS = 300
-_SYNC_BYTES = 1_100
+CLIENT_PARTITIONS = 4
 _JOB_OVERHEAD_S = 0.8
+_FILL_S = 2.0
+_CLIENT_S = 15.0
+_RESTART_S = 60.0
+_GROWN_PER_S = 400
 _START_S = {"mainstem": 2.5, "kafka": 13.0, DISK: 1.0}
 
 # A JVM is slow until it has compiled what is hot, a compiler of Python's has nothing to do.
@@ -56,8 +57,14 @@ class Step:
         match self.cell.kind:
             case "start" | "fdatasync":
                 return _START_S[self.subject]
+            case "partitions" | "open connections" | "groups":
+                return 3 * _START_S[self.subject] + self.cell.count / _GROWN_PER_S
+            case "restart":
+                return _RESTART_S
+            case "client":
+                return _CLIENT_S
             case "fetch":
-                return seconds + 2 + _JOB_OVERHEAD_S
+                return seconds + _FILL_S + _JOB_OVERHEAD_S
         return seconds + _JOB_OVERHEAD_S
 
 
@@ -76,6 +83,7 @@ class Run:
             speed_estimate_period=600,
         )
         self._task = self._progress.add_task("")
+        self._began = time.monotonic()
 
     def measure(self, cells: list[Cell]) -> None:
         todo = [step for step in self._steps(cells) if not self._has(step)]
@@ -83,20 +91,22 @@ class Run:
             return
         self._progress.update(self._task, total=sum(self._expected_s(step) for step in todo))
         with tempfile.TemporaryDirectory(prefix="bench-", dir=self._options.folder) as folder, self._progress:
-            alone = [step for step in todo if step.cell.kind in ("start", "fdatasync")]
-            for step in alone:
-                self._keep(step, self._alone(step, Path(folder)))
-            shared = [step for step in todo if step not in alone]
+            first = [step for step in todo if step.cell.kind in ("start", "fdatasync")]
+            last = [step for step in todo if step.cell.kind in ONCE]
+            self._alone(first, Path(folder))
+            shared = [step for step in todo if step not in first and step not in last]
             if shared:
                 self._side_by_side(shared, Path(folder))
+            self._alone(last, Path(folder))
 
     def _steps(self, cells: list[Cell]) -> list[Step]:
         steps = []
         for round_number in range(self._options.rounds):
             subjects = self._options.brokers[:: -1 if round_number % 2 else 1]
             for cell in cells:
-                each = [DISK] if cell.kind == "fdatasync" else subjects
-                steps += [Step(cell, subject, round_number) for subject in each]
+                if cell.kind not in ONCE or round_number == 0:
+                    each = [DISK] if cell.kind == "fdatasync" else subjects
+                    steps += [Step(cell, subject, round_number) for subject in each]
         return steps
 
     def _has(self, step: Step) -> bool:
@@ -106,22 +116,27 @@ class Run:
         return step.expected_s(self._options.seconds + self._options.warm_up)
 
     def _show(self, step: Step) -> None:
+        self._began = time.monotonic()
         self._progress.update(self._task, description=f"{step.subject} {step.cell.name}")
 
-    def _keep(self, step: Step, figures: dict[str, float]) -> None:
+    def _keep(self, step: Step, outcome: Outcome) -> None:
         self._results.add(
-            Measurement(cell=step.cell.name, subject=step.subject, round_number=step.round_number, figures=figures)
+            Measurement(
+                cell=step.cell.name,
+                subject=step.subject,
+                round_number=step.round_number,
+                figures=outcome.figures,
+                note=outcome.note,
+                took_s=round(time.monotonic() - self._began, 2),
+            )
         )
         self._progress.advance(self._task, self._expected_s(step))
 
-    def _alone(self, step: Step, folder: Path) -> dict[str, float]:
-        self._show(step)
-        if step.cell.kind == "fdatasync":
-            return sync_times(folder)
-        with new_broker(step.subject, folder) as broker:
-            # Long enough for what a broker does after it has answered for the first time.
-            time.sleep(_IDLE_S)
-            return {"start_s": broker.seconds_to_answer, "idle_megabytes": resident_megabytes(broker.pid)}
+    def _alone(self, steps: list[Step], folder: Path) -> None:
+        for step in steps:
+            self._show(step)
+            outcome = measure_alone(step.cell, step.subject, folder, self._options.restart_gigabytes)
+            self._keep(step, outcome)
 
     def _side_by_side(self, steps: list[Step], folder: Path) -> None:
         brokers = {subject: new_broker(subject, folder) for subject in self._options.brokers}
@@ -137,12 +152,13 @@ class Run:
                         self._job(cell, brokers["kafka"], topics["kafka"])
             for step in steps:
                 self._show(step)
-                self._keep(step, self._job(step.cell, brokers[step.subject], topics[step.subject]))
+                work = self._client if step.cell.kind == "client" else self._job
+                self._keep(step, work(step.cell, brokers[step.subject], topics[step.subject]))
         finally:
             for broker in brokers.values():
                 broker.remove()
 
-    def _job(self, cell: Cell, broker: BrokerNode, topics: Topics) -> dict[str, float]:
+    def _job(self, cell: Cell, broker: BrokerNode, topics: Topics) -> Outcome:
         wait_for_space(broker)
         topic = f"bench-{time.monotonic_ns()}"
         topics.create(topic, cell.connections, cell.topic_configs(broker.name))
@@ -164,7 +180,18 @@ class Run:
             raise
         if broker.name == "kafka" and figures.get("in_session") == 0 and cell.encoding == "newer":
             raise RuntimeError(f"Kafka answered {cell.name} outside a fetch session")
-        return figures
+        return Outcome(figures)
+
+    def _client(self, cell: Cell, broker: BrokerNode, topics: Topics) -> Outcome:
+        wait_for_space(broker)
+        topic = f"bench-{time.monotonic_ns()}"
+        topics.create(topic, CLIENT_PARTITIONS, {})
+        try:
+            return Outcome(measure_client(cell.client, broker, topic))
+        except PeerUnavailableError as error:
+            return Outcome(note=str(error).partition("\n")[0])
+        finally:
+            topics.delete(topic)
 
 
 def wait_for_space(broker: BrokerNode) -> None:
@@ -178,19 +205,6 @@ def wait_for_space(broker: BrokerNode) -> None:
         if time.monotonic() > ends:
             raise RuntimeError(f"{broker.name} keeps the files of deleted topics")
         time.sleep(0.1)
-
-
-def sync_times(folder: Path) -> dict[str, float]:
-    """How long an append of about a request of a kilobyte takes to reach the disk."""
-    times_ms = []
-    with (folder / "synced").open("ab", buffering=0) as file:
-        for _ in range(_SYNCS):
-            file.write(bytes(_SYNC_BYTES))
-            began = time.perf_counter()
-            os.fdatasync(file.fileno())
-            times_ms.append(1_000 * (time.perf_counter() - began))
-    times_ms.sort()
-    return {"p50_ms": percentile(times_ms, 0.5), "p99_ms": percentile(times_ms, 0.99)}
 
 
 def generate_load(job: Job) -> dict[str, float]:
