@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mainstem.api.storage import LogStore, PartitionLog, SidecarKind
+from mainstem.core.log.aborted import AbortedTransaction, decode_index
 from mainstem.core.log.epochs import LeaderEpochs
 from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.recovery import RecoveryWalk
@@ -17,6 +18,7 @@ from mainstem.model.batch import BatchHeader, iterate
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.ids import TopicId, TopicPartition
 
+DAMAGED = -1
 EPOCH_CHUNK_BYTES = 1 << 20
 
 
@@ -43,11 +45,11 @@ def open_log(
     log = store.open_log(partition, topic_id, index_interval_bytes=config.index_interval_bytes)
     epochs = _load_epochs(log)
     state = LogState(epochs=epochs)
-    snapshot = _load_producers(log, state, log.end_offset)
+    snapshot = _load_snapshot(log, state, log.end_offset)
     batches_read = 0
-    if 0 < snapshot < log.end_offset:
-        walk = RecoveryWalk(state.producers, snapshot, state.epochs, now_ms, gaps_allowed=config.is_compacted)
-        log.recover(snapshot, walk.accept)
+    if snapshot != 0 and snapshot < log.end_offset:
+        walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+        log.recover(max(snapshot, 0), walk.accept)
         batches_read = walk.batches_read
     if epochs is None:
         _rebuild_epochs(log, state.epochs)
@@ -71,10 +73,10 @@ def recover_log(
     bytes_before, end_before = log.size, log.end_offset
     epochs = _load_epochs(log)
     state = LogState(epochs=epochs)
-    snapshot = _load_producers(log, state, recovery_point)
+    snapshot = _load_snapshot(log, state, recovery_point)
     state.epochs.truncate_from_end(end_before)
-    walk = RecoveryWalk(state.producers, snapshot, state.epochs, now_ms, gaps_allowed=config.is_compacted)
-    log.recover(min(recovery_point, snapshot), walk.accept)
+    walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+    log.recover(max(0, min(recovery_point, snapshot)), walk.accept)
     if not config.is_compacted and 0 <= walk.next_offset < log.end_offset:
         # An empty segment survived whose predecessor lost its end; offsets go on where the records do.
         log.truncate(walk.next_offset)
@@ -143,14 +145,32 @@ def _headers(log: PartitionLog, offset: int, end: int) -> Iterator[BatchHeader]:
         offset = batches[-1][1].next_offset
 
 
-def _load_producers(log: PartitionLog, state: LogState, up_to: int) -> int:
-    """The newest whole snapshot that is not above `up_to`; returns its offset, 0 if there is none. Damaged ones go."""
+def _load_snapshot(log: PartitionLog, state: LogState, up_to: int) -> int:
+    """The newest whole snapshot that is not above `up_to`; returns its offset, 0 if there is none. Damaged ones go.
+
+    `DAMAGED` if all must be read again: a read_committed consumer would be shown what a damaged transaction index forgot.
+    """
     for offset in reversed(log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)):
         if offset > up_to:
             continue
         states = ProducerStates.decode_snapshot(log.get_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset))
         if states is not None:
-            state.producers = states
+            aborted = _load_aborted(log)
+            if aborted is None:
+                return DAMAGED
+            state.load(states, offset, aborted)
             return offset
         log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
     return 0
+
+
+def _load_aborted(log: PartitionLog) -> list[AbortedTransaction] | None:
+    """Aborted transactions of all segments, None if an index is damaged."""
+    entries: list[AbortedTransaction] = []
+    for base_offset in log.sidecars(SidecarKind.TRANSACTION_INDEX):
+        try:
+            entries += decode_index(log.get_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset))
+        except ValueError:
+            log.delete_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset)
+            return None
+    return entries

@@ -1,13 +1,13 @@
-"""Which stored batches are good after a crash, and what they say about producers and leader epochs.
+"""Which stored batches are good after a crash, and what they say about producers, transactions and leader epochs.
 
 Source: Kafka's `LogSegment.recover` and `LogLoader`, 4.1 (research: broker.md 5.3).
 """
 
 from __future__ import annotations
 
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
+from mainstem.core.log.state import LogState
 from mainstem.model.batch import MAGIC, BatchHeader, crc_matches
+from mainstem.model.compression import CorruptRecords
 
 
 class RecoveryWalk:
@@ -19,17 +19,8 @@ class RecoveryWalk:
     gap goes. Only compaction leaves gaps on purpose (`gaps_allowed`), and its topics sync a segment before the next begins.
     """
 
-    def __init__(
-        self,
-        producers: ProducerStates,
-        producers_from: int,
-        epochs: LeaderEpochs,
-        now_ms: int,
-        *,
-        gaps_allowed: bool = False,
-    ) -> None:
-        self.producers = producers
-        self.epochs = epochs
+    def __init__(self, state: LogState, producers_from: int, now_ms: int, *, gaps_allowed: bool = False) -> None:
+        self.state = state
         self.batches_read = 0
         self.next_offset = -1
         self.refusal = ""
@@ -45,9 +36,12 @@ class RecoveryWalk:
         self.next_offset = header.next_offset
         self.batches_read += 1
         if header.leader_epoch >= 0:
-            self.epochs.assign(header.leader_epoch, header.base_offset)
-        if header.producer_id >= 0 and header.base_offset >= self._producers_from and not header.is_control:
-            self.producers.apply(header, header.base_offset, self._now_ms)
+            self.state.epochs.assign(header.leader_epoch, header.base_offset)
+        if header.producer_id >= 0 and header.base_offset >= self._producers_from:
+            try:
+                self.state.apply(header, data, header.base_offset, self._now_ms)
+            except CorruptRecords:
+                return False
         return True
 
     def _problem(self, header: BatchHeader, data: memoryview) -> str:
