@@ -298,7 +298,8 @@ class SegmentLog(SegmentFolder):
         slot = self._segment_slot(self._segments, offset)
         try:
             found = self._segments[slot].locate(offset, may_block=True)
-            position, end = (found[0], found[1].base_offset) if found else (self._segments[slot].size, offset)
+            position = found[0] if found else self._segments[slot].size
+            end = min(offset, found[1].base_offset) if found else offset
             self._cut(slot, position, end)
         except OSError as error:
             raise self._failed(error) from error
