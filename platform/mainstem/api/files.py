@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mainstem.model.errors import StorageError
+from mainstem.model.errors import DirectoryInUseError, StorageError
 
 IOV_MAX = 1024
 LOCK_FILE = ".lock"
@@ -80,7 +80,7 @@ class FileSystem(Protocol):
     def lock_directory(self, path: Path) -> Callable[[], None]:
         """Keep other processes out until the returned function is called or this process ends; the directory is created.
 
-        Raises: StorageError if another one holds it.
+        Raises: DirectoryInUseError if another one holds it, StorageError if it cannot be written.
         """
 
 
@@ -265,7 +265,5 @@ class OsFiles:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(descriptor)
-                raise StorageError(
-                    str(path), "another broker is using this log directory; stop it or choose another"
-                ) from None
+                raise DirectoryInUseError(str(path)) from None
         return lambda: os.close(descriptor)

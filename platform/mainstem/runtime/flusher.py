@@ -134,10 +134,7 @@ class Flusher:
         self._running.difference_update(share.partitions)
         self.rounds += 1
         if failure is not None:
-            if self.failure is None:
-                self.failure = failure
-                self._on_failure(failure)
-            self._idle.set()
+            self.fail(failure)
             return
         if self.failure is not None:
             return
@@ -147,6 +144,13 @@ class Flusher:
             self._start()
         else:
             self._settle()
+
+    def fail(self, failure: StorageError) -> None:
+        """The directory is offline from now on; a write or a read may have found out as well."""
+        if self.failure is None:
+            self.failure = failure
+            self._on_failure(failure)
+        self._idle.set()
 
     async def drain(self) -> None:
         """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""
