@@ -210,5 +210,5 @@ class MemoryStore:
     def write_checkpoint(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         self._checkpoints[name] = dict(offsets)
 
-    def close(self, *, clean: bool) -> None:
+    def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         """Nothing is kept."""

@@ -95,8 +95,10 @@ class SqliteFiles:
         finally:
             self._leave()
 
-    def open(self, path: Path) -> File:
+    def open(self, path: Path, *, create: bool = True) -> File:
         name = self._name(path)
+        if not create:
+            self.file_size(path)
         self._enter()
         try:
             with self._database.writing() as connection:
@@ -115,7 +117,7 @@ class SqliteFiles:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         return b"".join(content for _, content in parts)
 
-    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
         name = self._name(path)
         with self._opened() as database, database.writing() as connection:
             connection.execute(_DELETE, (name,))
@@ -157,6 +159,9 @@ class SqliteFiles:
 
     def sync_directory(self, path: Path) -> None:
         pass
+
+    def sync_all(self, path: Path) -> bool:
+        return True  # every commit is durable
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return self._outside.lock_directory(path)

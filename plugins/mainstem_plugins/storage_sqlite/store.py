@@ -132,7 +132,7 @@ class SqliteStore:
                 "INSERT INTO checkpoints (name, topic, partition, at_offset) VALUES (?, ?, ?, ?)", rows
             )
 
-    def close(self, *, clean: bool) -> None:
+    def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         try:
             if not self._staging.has_failed:
                 self._staging.commit()
