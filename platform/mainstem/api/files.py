@@ -43,13 +43,16 @@ class File(Protocol):
 
 
 class FileSystem(Protocol):
-    def open(self, path: Path) -> File:
-        """For reading and appending; created if missing."""
+    def open(self, path: Path, *, create: bool = True) -> File:
+        """For reading and appending; created if missing, or FileNotFoundError without `create`."""
 
     def read_file(self, path: Path) -> bytes: ...
 
-    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
-        """Replace a whole file atomically: temporary file, sync, rename, sync of the directory."""
+    def write_file(self, path: Path, content: bytes, *, sync_name: bool = True) -> None:
+        """Replace a whole file atomically: temporary file, sync, rename, sync of the directory.
+
+        Without `sync_name` the caller syncs the directory, once for many files. Raises: OSError; nothing is left behind then.
+        """
 
     def list_directory(self, path: Path) -> list[str]:
         """Names in it; empty if there is no such directory."""
@@ -100,8 +103,9 @@ class OsFile:
 
     __slots__ = ("_descriptor", "_nowait")
 
-    def __init__(self, path: Path, nowait: int | None) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    def __init__(self, path: Path, nowait: int | None, *, create: bool) -> None:
+        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags |= os.O_CREAT if create else 0
         self._descriptor = os.open(path, flags, 0o644)
         self._nowait = nowait
 
@@ -159,21 +163,25 @@ class OsFiles:
     def __init__(self, *, nowait: int | None = RWF_NOWAIT) -> None:
         self._nowait = nowait
 
-    def open(self, path: Path) -> File:
-        return OsFile(path, self._nowait)
+    def open(self, path: Path, *, create: bool = True) -> File:
+        return OsFile(path, self._nowait, create=create)
 
     def read_file(self, path: Path) -> bytes:
         return path.read_bytes()
 
-    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync_name: bool = True) -> None:
         temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-        if durable:
+        try:
+            with temporary.open("wb", buffering=0) as file:
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                _sync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync_name:
             self.sync_directory(path.parent)
 
     def list_directory(self, path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -21,6 +22,7 @@ from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
 from mainstem.broker.server import BoundListener, Server, bind
 from mainstem.broker.services import Services
+from mainstem.core.fetch.session import FetchSessions
 from mainstem.model.cluster import BrokerRegistration, Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.runtime.clock import SystemClock
@@ -34,6 +36,9 @@ from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
 THREADS = 4
+FETCH_SESSION_EVICTION_MS = 120_000
+"""How long a fetch session must have been unused before another may take its slot, as in Kafka."""
+FETCH_SESSION_ID_MAX = 0x7FFFFFFE
 IDLE_CHECK_INTERVAL_MS = 10_000
 
 
@@ -157,6 +162,11 @@ async def _open_services(
         producer_ids=ProducerIds(metadata),
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
+        fetch_sessions=FetchSessions(
+            config.max_incremental_fetch_session_cache_slots,
+            FETCH_SESSION_EVICTION_MS,
+            lambda: secrets.randbelow(FETCH_SESSION_ID_MAX) + 1,
+        ),
         memory=Memory(
             config.queued_max_request_bytes if config.queued_max_request_bytes > 0 else REQUEST_BYTES_MAX_DEFAULT
         ),

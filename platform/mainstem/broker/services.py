@@ -10,6 +10,7 @@ from mainstem.api.context import Clock, Log
 from mainstem.broker.context import RequestContext
 from mainstem.broker.memory import Memory
 from mainstem.broker.request_counters import RequestCounters
+from mainstem.core.fetch.session import FetchSessions
 from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.runtime.groups import Groups
@@ -31,6 +32,7 @@ class Services:
     producer_ids: ProducerIds
     executor: Executor
     served_versions: Mapping[int, tuple[int, int]]
+    fetch_sessions: FetchSessions
     memory: Memory = field(default_factory=Memory)
     counters: RequestCounters = field(default_factory=RequestCounters)
 

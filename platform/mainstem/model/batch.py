@@ -30,6 +30,8 @@ COMPRESSION_MASK = 0x07
 TIMESTAMP_TYPE_BIT = 0x08
 TRANSACTIONAL_BIT = 0x10
 CONTROL_BIT = 0x20
+DELETE_HORIZON_BIT = 0x40
+"""The base timestamp is the time (ms) at which tombstones or the marker in this batch may go (KIP-534)."""
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
@@ -84,6 +86,11 @@ class BatchHeader(NamedTuple):
         return bool(self.attributes & CONTROL_BIT)
 
     @property
+    def delete_horizon_ms(self) -> int:
+        """-1 if none is set."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON_BIT else -1
+
+    @property
     def is_log_append_time(self) -> bool:
         return bool(self.attributes & TIMESTAMP_TYPE_BIT)
 
@@ -96,6 +103,11 @@ def read_header(buffer: bytes | bytearray | memoryview, position: int = 0) -> Ba
 def batch_size(buffer: bytes | bytearray | memoryview, position: int = 0) -> int:
     """Bytes of the batch that starts at `position`, by its length field; needs 12 bytes of it."""
     return LENGTH_PREFIX_BYTES + int(_PREFIX.unpack_from(buffer, position)[1])
+
+
+def base_offset(buffer: bytes | bytearray | memoryview, position: int = 0) -> int:
+    """Of the batch that starts at `position`; needs 8 bytes of it."""
+    return int(_OFFSET.unpack_from(buffer, position)[0])
 
 
 def iterate(buffer: bytes | bytearray | memoryview) -> Iterator[tuple[int, BatchHeader]]:

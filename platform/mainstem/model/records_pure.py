@@ -40,13 +40,17 @@ def encode_records(
     values: Sequence[bytes | None],
     timestamps: Sequence[int],
     headers: Sequence[Headers] | None,
+    *,
+    offset_deltas: Sequence[int] | None = None,
+    base_timestamp: int | None = None,
 ) -> bytes:
+    """Offset deltas are 0, 1, 2 … and the base timestamp is the first record's where nothing else is given."""
     out = bytearray()
-    base_timestamp = timestamps[0]
+    base = timestamps[0] if base_timestamp is None else base_timestamp
     for index, (key, value, timestamp) in enumerate(zip(keys, values, timestamps, strict=True)):
         record = bytearray(b"\0")
-        write_varint(record, timestamp - base_timestamp)
-        write_varint(record, index)
+        write_varint(record, timestamp - base)
+        write_varint(record, index if offset_deltas is None else offset_deltas[index])
         for part in (key, value):
             if part is None:
                 record.append(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from mainstem.api.files import Buffer
@@ -24,9 +26,23 @@ class AppendOutcome(NamedTuple):
     message: str | None = None
 
 
+class ReadUpTo(IntEnum):
+    """How far a reader may see."""
+
+    HIGH_WATERMARK = 0
+    LAST_STABLE_OFFSET = 1
+    LOG_END = 2
+    """For followers: what they read is what makes it committed."""
+
+
 class ReadOutcome(NamedTuple):
+    """`aborted`: (producer id, first offset) of the aborted transactions among `data`, for readers up to the last stable offset."""
+
     error: ErrorCode
     data: Buffer
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
+    aborted: Sequence[tuple[int, int]] = ()
+    diverging: tuple[int, int] | None = None
+    """(epoch, its end offset) where the reader's log is another one than this; there is no data then."""

@@ -3,6 +3,8 @@
 files = CrashingFiles(crash_at=17)          the 17th call raises PowerLoss
 ...
 survivor = files.after_crash(random.Random(3))
+
+A rename is atomic, as POSIX has it. Beyond that, changes of names that no `sync_directory` covered survive in any combination.
 """
 
 from __future__ import annotations
@@ -39,6 +41,47 @@ class _Inode:
             survivor.data = bytearray(self.data)
         survivor.synced = bytes(survivor.data)
         return survivor
+
+
+class _Folder:
+    """`entries` is what readers see; `unsynced` are the changes, oldest first, that the disk may or may not have."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, _Inode | _Folder] = {}
+        self._synced: dict[str, _Inode | _Folder] = {}
+        self._unsynced: list[dict[str, _Inode | _Folder | None]] = []
+
+    def change(self, changes: dict[str, _Inode | _Folder | None]) -> None:
+        """All of them or none survive."""
+        _apply(self.entries, changes)
+        self._unsynced.append(changes)
+
+    def sync(self) -> None:
+        self._synced = dict(self.entries)
+        self._unsynced.clear()
+
+    def survive(self, rng: random.Random, seen: dict[int, _Inode]) -> _Folder:
+        names = dict(self._synced)
+        likelihood = rng.choice((0.0, 0.5, 0.5, 1.0))
+        for changes in self._unsynced:
+            if rng.random() < likelihood:
+                _apply(names, changes)
+        survivor = _Folder()
+        for name, node in sorted(names.items()):
+            if isinstance(node, _Folder):
+                survivor.entries[name] = node.survive(rng, seen)
+            else:
+                survivor.entries[name] = seen.setdefault(id(node), node.survive(rng))
+        survivor.sync()
+        return survivor
+
+
+def _apply(entries: dict[str, _Inode | _Folder], changes: dict[str, _Inode | _Folder | None]) -> None:
+    for name, node in changes.items():
+        if node is None:
+            entries.pop(name, None)
+        else:
+            entries[name] = node
 
 
 class CrashingFile:
@@ -82,9 +125,7 @@ class CrashingFiles:
         self.crash_at = crash_at
         self.calls = 0
         self.lies_about_sync = lies_about_sync
-        self._names: dict[Path, _Inode] = {}
-        self._durable: dict[Path, _Inode] = {}
-        self._directories: set[Path] = set()
+        self._root = _Folder()
 
     def is_last_call(self) -> bool:
         return self.crash_at is not None and self.calls + 1 >= self.crash_at
@@ -98,76 +139,107 @@ class CrashingFiles:
     def after_crash(self, rng: random.Random) -> CrashingFiles:
         """The disk as the next start finds it."""
         survivor = CrashingFiles()
-        survivor._directories = set(self._directories)
-        seen: dict[int, _Inode] = {}
-        for path in sorted(self._names.keys() | self._durable.keys()):
-            now, durable = self._names.get(path), self._durable.get(path)
-            inode = now if now is durable or rng.random() < 0.5 else durable
-            if inode is not None:
-                survivor._names[path] = seen.setdefault(id(inode), inode.survive(rng))
-        survivor._durable = dict(survivor._names)
+        survivor._root = self._root.survive(rng, {})
         return survivor
 
-    def open(self, path: Path) -> CrashingFile:
-        if path not in self._names:
+    def _node(self, path: Path) -> _Inode | _Folder:
+        node: _Inode | _Folder = self._root
+        for name in path.parts[1:]:
+            if not isinstance(node, _Folder):
+                raise NotADirectoryError(path)
+            if name not in node.entries:
+                raise FileNotFoundError(path)
+            node = node.entries[name]
+        return node
+
+    def _folder(self, path: Path) -> _Folder:
+        node = self._node(path)
+        if not isinstance(node, _Folder):
+            raise NotADirectoryError(path)
+        return node
+
+    def _inode(self, path: Path) -> _Inode:
+        node = self._node(path)
+        if not isinstance(node, _Inode):
+            raise IsADirectoryError(path)
+        return node
+
+    def open(self, path: Path, *, create: bool = True) -> CrashingFile:
+        folder = self._folder(path.parent)
+        if path.name not in folder.entries and create:
             self.count()
-            self._names[path] = _Inode()
-        return CrashingFile(self, self._names[path])
+            folder.change({path.name: _Inode()})
+        return CrashingFile(self, self._inode(path))
 
     def read_file(self, path: Path) -> bytes:
-        if path not in self._names:
-            raise FileNotFoundError(path)
-        return bytes(self._names[path].data)
+        return bytes(self._inode(path).data)
 
-    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync_name: bool = True) -> None:
+        folder = self._folder(path.parent)
+        temporary = path.name + ".tmp"
         inode = _Inode(content)
-        if durable and not self.lies_about_sync:
-            self.count()
+        self.count()
+        folder.change({temporary: inode})
+        self.count()
+        if not self.lies_about_sync:
             inode.synced = content
         self.count()
-        self._names[path] = inode
-        if durable:
+        folder.change({temporary: None, path.name: inode})
+        if sync_name:
             self.sync_directory(path.parent)
 
     def list_directory(self, path: Path) -> list[str]:
-        files = [p.name for p in self._names if p.parent == path]
-        return files + [d.name for d in self._directories if d.parent == path and d != path]
+        try:
+            return list(self._folder(path).entries)
+        except FileNotFoundError:
+            return []
 
     def file_size(self, path: Path) -> int:
-        return len(self._names[path].data)
+        return len(self._inode(path).data)
 
     def make_directory(self, path: Path) -> None:
-        self.count()
-        self._directories |= {path, *path.parents}
+        """Only the last name may be lost in a crash: the folders above it stand for the machine's own."""
+        node = self._root
+        for name in path.parts[1:]:
+            if name not in node.entries:
+                self.count()
+                node.change({name: _Folder()})
+                if name != path.name:
+                    node.sync()
+            node = self._folder_in(node, name)
+
+    def _folder_in(self, node: _Folder, name: str) -> _Folder:
+        found = node.entries[name]
+        assert isinstance(found, _Folder), name
+        return found
 
     def rename(self, source: Path, target: Path) -> None:
+        node = self._node(source)
         self.count()
-        if source in self._directories:
-            self._directories.discard(source)
-            self._directories.add(target)
-            for path in [p for p in self._names if p.parent == source]:
-                self._names[target / path.name] = self._names.pop(path)
-            return
-        self._names[target] = self._names.pop(source)
+        self._folder(source.parent).change({source.name: None, target.name: node})
 
     def remove(self, path: Path) -> None:
-        if path in self._names:
-            self.count()
-            del self._names[path]
+        try:
+            self._inode(path)
+        except FileNotFoundError:
+            return
+        self.count()
+        self._folder(path.parent).change({path.name: None})
 
     def remove_tree(self, path: Path) -> None:
+        try:
+            folder = self._folder(path)
+        except FileNotFoundError:
+            return
+        for name in list(folder.entries):
+            self.count()
+            folder.change({name: None})
         self.count()
-        self._directories.discard(path)
-        for name in [p for p in self._names if path in p.parents]:
-            del self._names[name]
+        self._folder(path.parent).change({path.name: None})
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return lambda: None
 
     def sync_directory(self, path: Path) -> None:
         self.count()
-        for name in [p for p in self._durable if p.parent == path and p not in self._names]:
-            del self._durable[name]
-        for name, inode in self._names.items():
-            if name.parent == path:
-                self._durable[name] = inode
+        self._folder(path).sync()

@@ -40,6 +40,7 @@ class Journal:
         """Raises: StorageError."""
         try:
             self._files.make_directory(self._directory)
+            self._sync_own_name()
             self._file = self._files.open(self.path)
             content = bytes(self._file.read(0, self._file.size()))
             state, self.size_bytes = self._replay(content)
@@ -54,6 +55,13 @@ class Journal:
             self.close()
             raise
         return state
+
+    def _sync_own_name(self) -> None:
+        """A new directory with a journal in it must not vanish as a whole."""
+        try:
+            self._files.sync_directory(self._directory.parent)
+        except OSError:
+            pass  # not ours to open; whoever made the directory has seen to its name
 
     def append(self, entries: Iterable[Entry]) -> None:
         """All of `entries` or none is on the disk after this.

@@ -78,7 +78,8 @@ class MemoryLog:
             if parts and left < 0:
                 break
             parts += found
-            if left <= 0:
+            if left <= 0 or (found and found[-1] is not segments[slot].batches()[-1]):
+                # Where a segment was not read to its end, a small batch of the next one would follow a hole.
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

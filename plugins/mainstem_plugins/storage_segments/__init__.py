@@ -20,7 +20,7 @@ def open_store(config: PluginConfig, context: PluginContext, directory: Path) ->
     from mainstem_plugins.storage_segments.store import SegmentStore
 
     assert isinstance(config, SegmentsConfig)
-    return SegmentStore(directory, context.files, open_files_max=config.open_files_max)
+    return SegmentStore(directory, context.files, open_files_max=config.open_files_max, log=context.log)
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""One partition's folder: a row of segments, the last one active."""
+"""One partition's log: a row of segments, the last one active."""
 
 from __future__ import annotations
 
@@ -8,55 +8,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mainstem.api.files import Buffer
-from mainstem.api.storage import BatchSpan, SegmentInfo, SidecarKind
-from mainstem.model.batch import HEADER_BYTES, BatchHeader, batch_size
+from mainstem.api.storage import BatchSpan, SegmentInfo
+from mainstem.model.batch import HEADER_BYTES, LENGTH_PREFIX_BYTES, BatchHeader, base_offset, batch_size
 from mainstem.model.errors import StorageError
-from mainstem_plugins.storage_segments.handles import Handle, Handles
+from mainstem_plugins.storage_segments import names
+from mainstem_plugins.storage_segments.aside import Aside
+from mainstem_plugins.storage_segments.folder import SegmentFolder
+from mainstem_plugins.storage_segments.handles import Handles
+from mainstem_plugins.storage_segments.index import SegmentIndex
 from mainstem_plugins.storage_segments.segment import Segment
 
 BORDERS_MAX = 16384
 HINTS_MAX = 64
 
 
-class SegmentLog:
-    """See `api.storage.PartitionLog`. Everything on the loop, except `flush` and blocking reads.
+class SegmentLog(SegmentFolder):
+    """See `api.storage.PartitionLog`. Everything on the loop, except `flush`, `settle`, rewrites and blocking reads.
 
     `_border_offsets` and `_border_positions` remember where recent batches of the active segment end, so that a read up to the high
     watermark needs no walk; `_hints` remember where a sequential reader goes on.
     """
 
-    def __init__(self, directory: Path, handles: Handles, index_interval_bytes: int) -> None:
-        self.directory = directory
-        self._handles = handles
-        self._files = handles.files
-        self._interval = index_interval_bytes
+    def __init__(
+        self, directory: Path, handles: Handles, aside: Aside, index_interval_bytes: int, metadata: bytes
+    ) -> None:
+        super().__init__(directory, handles, aside, index_interval_bytes, metadata)
         self._border_offsets = array("q")
         self._border_positions = array("q")
         self._hints: dict[int, tuple[Segment, int]] = {}
-        self._unsynced: list[Handle] = []
-        self._has_new_names = False
-        self._segments = self._load_segments()
         self._end_offset = self._find_end()
-
-    def _load_segments(self) -> list[Segment]:
-        segments = []
-        for name in self._files.list_directory(self.directory):
-            if name.endswith((".deleted", ".cleaned", ".tmp")):
-                self._files.remove(self.directory / name)
-            elif name.endswith(".log"):
-                size = self._files.file_size(self.directory / name)
-                segments.append(Segment(self.directory, int(name[:-4]), size, self._handles, self._interval))
-        segments.sort(key=lambda s: s.base_offset)
-        return segments or [self._new_segment(0)]
-
-    def _new_segment(self, base_offset: int) -> Segment:
-        self._has_new_names = True
-        return Segment(self.directory, base_offset, 0, self._handles, self._interval)
 
     def _find_end(self) -> int:
         active = self._segments[-1]
         end = active.base_offset
-        for _, header, _ in active.walk(active.lookup().position_before(1 << 62) if active.size else 0):
+        for _, header, _ in active.walk(active.lookup().position_before(1 << 62)) if active.size else ():
             end = header.next_offset
         return end
 
@@ -74,19 +59,26 @@ class SegmentLog:
     def active_size(self) -> int:
         return self._segments[-1].size
 
+    def active_index_bytes(self) -> int:
+        index = self._segments[-1].index
+        return index.file_bytes if index is not None else 0
+
+    # -------------------------------------------------------------------------------------------------- append and read
+
     def append(self, data: Sequence[Buffer], spans: Sequence[BatchSpan]) -> None:
         active = self._segments[-1]
-        handle = active.handle()
         size = 0
         for span in spans:
             size += span.size
         try:
+            handle = active.begin() if not active.is_new else self._create(active)
             handle.file.append(data, size)
         except OSError as error:
-            raise StorageError(str(self.directory), error.strerror or str(error)) from error
+            raise self._failed_append(active, error) from error
         if handle not in self._unsynced:
-            self._handles.pin(handle)
+            self._handles.hold(handle)
             self._unsynced.append(handle)
+        handle.in_use = False
         index = active.lookup()
         position = active.size
         if active.first_timestamp == -1:
@@ -102,8 +94,13 @@ class SegmentLog:
             del self._border_offsets[: BORDERS_MAX // 2]
             del self._border_positions[: BORDERS_MAX // 2]
 
-    def _segment_slot(self, offset: int) -> int:
-        return max(0, bisect_right(self._segments, offset, key=lambda s: s.base_offset) - 1)
+    def _failed_append(self, active: Segment, error: OSError) -> StorageError:
+        if active.opened is not None:
+            active.opened.in_use = False
+        return StorageError(str(self.directory), error.strerror or str(error))
+
+    def _segment_slot(self, segments: Sequence[Segment], offset: int) -> int:
+        return max(0, bisect_right(segments, offset, key=lambda s: s.base_offset) - 1)
 
     def read(self, offset: int, end_offset: int, max_bytes: int, *, may_block: bool = True) -> Buffer:
         if offset >= end_offset:
@@ -120,23 +117,38 @@ class SegmentLog:
         wanted = min(max(max_bytes, HEADER_BYTES), stop - position)
         if wanted < HEADER_BYTES:
             return b""
-        handle = segment.handle()
-        self._handles.pin(handle)
         try:
-            data = handle.file.read(position, wanted, may_block=may_block)
-            first = batch_size(data)
-            if first > len(data):
-                data = handle.file.read(position, min(first, stop - position), may_block=may_block)
+            handle = self._handles.take(segment)
+            try:
+                data = handle.file.read(position, wanted, may_block=may_block)
+                first = batch_size(data)
+                if first > len(data):
+                    data = handle.file.read(position, min(first, stop - position), may_block=may_block)
+            finally:
+                self._handles.release(handle)
         except OSError as error:
-            raise StorageError(str(self.directory), error.strerror or str(error)) from error
-        finally:
-            self._handles.unpin(handle)
+            raise self._failed(error) from error
         if position + len(data) == stop:
             self._remember(min(end_offset, self._next_base(segment)), segment, stop)
+        else:
+            self._remember_after(data, segment, position)
         return data
 
+    def _remember_after(self, data: Buffer, segment: Segment, position: int) -> None:
+        """A reader comes back for what follows the last whole batch; from the index it is a few steps to there."""
+        end, size = position + len(data), 0
+        at = max(segment.lookup().start_before(end - 1), position) - position
+        while len(data) - at >= HEADER_BYTES:
+            size = batch_size(data, at)
+            if size < HEADER_BYTES or at + size > len(data):
+                break
+            at += size
+        if size >= HEADER_BYTES and len(data) - at >= LENGTH_PREFIX_BYTES:
+            self._remember(base_offset(data, at), segment, position + at)
+
     def _find(self, offset: int, *, may_block: bool) -> tuple[Segment, int] | None:
-        for segment in self._segments[self._segment_slot(offset) :]:
+        segments = self._segments
+        for segment in segments[self._segment_slot(segments, offset) :]:
             if segment.size == 0:
                 continue
             found = segment.locate(offset, may_block=may_block)
@@ -146,14 +158,15 @@ class SegmentLog:
 
     def _next_base(self, segment: Segment) -> int:
         """The offset at which a segment ends."""
-        if segment is self._segments[-1]:
-            return self._end_offset
-        return self._segments[self._segment_slot(segment.base_offset) + 1].base_offset
+        segments = self._segments
+        slot = self._segment_slot(segments, segment.base_offset) + 1
+        return segments[slot].base_offset if slot < len(segments) else self._end_offset
 
     def _stop_position(self, segment: Segment, end_offset: int, *, may_block: bool) -> int:
         if end_offset >= self._next_base(segment):
             return segment.size
-        if segment is self._segments[-1]:
+        if not may_block and segment is self._segments[-1]:
+            # Only on the loop: it is the one that adds and removes borders.
             slot = bisect_left(self._border_offsets, end_offset)
             if slot < len(self._border_offsets) and self._border_offsets[slot] == end_offset:
                 return self._border_positions[slot]
@@ -162,12 +175,15 @@ class SegmentLog:
 
     def _remember(self, offset: int, segment: Segment, position: int) -> None:
         if len(self._hints) >= HINTS_MAX:
-            self._hints.pop(next(iter(self._hints)))
+            try:
+                self._hints.pop(next(iter(self._hints)), None)
+            except RuntimeError:
+                return  # another thread remembers something at the same time; a hint less is no harm
         self._hints[offset] = (segment, position)
 
     def offset_for_time(self, timestamp: int, end_offset: int) -> int | None:
         for segment in self._segments:
-            if segment.size == 0 or segment.lookup().max_timestamp < timestamp:
+            if segment.size == 0 or segment.info().max_timestamp < timestamp:
                 continue
             before = segment.lookup().offset_before_time(timestamp)
             found = segment.locate(before, may_block=True) if before is not None else (0, None)
@@ -178,48 +194,70 @@ class SegmentLog:
                     return header.base_offset
         return None
 
+    # ----------------------------------------------------------------------------------------------- roll, cut and remove
+
     def recover(self, from_offset: int, accept: Callable[[BatchHeader, memoryview], bool]) -> None:
-        slot = self._segment_slot(from_offset)
-        end = self._segments[slot].base_offset
-        while slot < len(self._segments):
-            segment = self._segments[slot]
-            segment.index = None
-            good = 0
-            if segment.base_offset >= end:
+        self.settle()
+        segments = self._segments
+        slot = self._segment_slot(segments, from_offset)
+        end = segments[slot].base_offset
+        try:
+            for segment in segments[slot:]:
+                # An empty segment, and what compaction left of one, end where the next one begins.
+                end = max(end, segment.base_offset)
+                index, good = SegmentIndex(self._interval, segment.base_offset), 0
                 for position, header, data in segment.walk(0):
                     if header.base_offset < end or not accept(header, data):
                         break
+                    index.add(header.size, header.last_offset, position, header.max_timestamp)
                     good, end = position + header.size, header.next_offset
-            if good < segment.size:
-                self._cut(slot, good, end)
-                break
-            segment.lookup()
-            slot += 1
+                self._unchecked.append(segment)
+                if good < segment.size:
+                    self._cut(segments.index(segment), good, end)
+                    segment.index = index
+                    break
+                segment.index = index
+                if segment is not segments[-1]:
+                    self._sealed.append(segment)
+                self._handles.forget(segment)
+        except OSError as error:
+            raise self._failed(error) from error
+        # A process that was killed may have left names that no sync ever covered.
+        self._names_made += 1
+        self._aside.note_new_folder()
         self._end_offset = end
         self._forget_positions()
 
     def _cut(self, slot: int, position: int, end: int) -> None:
-        """Keep `position` bytes of the segment at `slot` and nothing after it."""
-        for segment in self._segments[slot + 1 :]:
-            self._remove(segment)
-        del self._segments[slot + 1 :]
+        """Keep `position` bytes of the segment at `slot` and nothing after it. Raises: OSError.
+
+        Every step is durable before the next: appends go on right afterwards, and if a removed segment or a cut-off tail came
+        back in a crash after that, it would stand behind batches that it never followed.
+        """
+        self._abandon_rewrites()
         segment = self._segments[slot]
-        handle = segment.handle()
-        handle.file.truncate(position)
-        handle.file.sync()
-        segment.size = position
-        segment.index = None
+        removed = self._segments[slot + 1 :]
+        self._segments = self._segments[: slot + 1]
+        self._put_aside_durably(removed)
+        with self._names_lock:
+            # From here on no flush leaves lookup files for it.
+            segment.is_sealed = False
+        segment.index = segment.max_timestamp = None
         if position == 0:
             segment.first_timestamp = -1
-        self._files.remove(segment.index_path)
-        self._files.remove(segment.time_index_path)
+        if not segment.is_new:
+            handle = self._handles.take(segment)
+            try:
+                handle.file.truncate(position)
+                handle.file.sync()
+            finally:
+                self._handles.release(handle)
+            for kind in names.LOOKUPS:
+                self._files.remove(names.path_of(self.directory, segment.base_offset, kind))
+            self._files.sync_directory(self.directory)
+        segment.size = position
         self._end_offset = end
         self._forget_positions()
-
-    def _remove(self, segment: Segment) -> None:
-        self._handles.forget(segment.log_path)
-        for path in (segment.log_path, segment.index_path, segment.time_index_path):
-            self._files.remove(path)
 
     def _forget_positions(self) -> None:
         del self._border_offsets[:]
@@ -230,78 +268,58 @@ class SegmentLog:
         active = self._segments[-1]
         if active.size == 0 and active.base_offset == base_offset:
             return
-        active.write_index()
-        if self._has_new_names:
-            # A newer segment must not survive a crash that an older one's name does not.
-            self._files.sync_directory(self.directory)
-        segment = self._new_segment(base_offset)
-        segment.handle()
-        self._segments.append(segment)
+        try:
+            if self._names_made != self._names_synced:
+                # A newer segment must not survive a crash that an older one's name does not.
+                self._sync_names(self._names_made)
+            segment = self._new_segment(base_offset)
+            self._create(segment).in_use = False
+        except OSError as error:
+            raise self._failed(error) from error
+        self._segments = [*self._segments, segment]
+        active.is_sealed = True
+        self._sealed.append(active)
         del self._border_offsets[:]
         del self._border_positions[:]
 
     def truncate(self, offset: int) -> None:
         if offset >= self._end_offset:
             return
-        slot = self._segment_slot(offset)
-        found = self._segments[slot].locate(offset, may_block=True)
-        position, end = (found[0], found[1].base_offset) if found else (self._segments[slot].size, offset)
-        self._cut(slot, position, end)
+        self.settle()
+        slot = self._segment_slot(self._segments, offset)
+        try:
+            found = self._segments[slot].locate(offset, may_block=True)
+            position, end = (found[0], found[1].base_offset) if found else (self._segments[slot].size, offset)
+            self._cut(slot, position, end)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def delete_before(self, offset: int) -> Sequence[int]:
-        gone = []
-        while len(self._segments) > 1 and self._segments[1].base_offset <= offset:
-            segment = self._segments.pop(0)
-            self._remove(segment)
-            gone.append(segment.base_offset)
-        return gone
+        keep = self._segment_slot(self._segments, offset)
+        gone, self._segments = self._segments[:keep], self._segments[keep:]
+        try:
+            for segment in gone:
+                if self._pending:
+                    # Its older self still has its name; the thread that settles takes both.
+                    segment.is_gone = True
+                    self._pending.append(segment)
+                else:
+                    self._put_aside(segment)
+        except OSError as error:
+            raise self._failed(error) from error
+        return [segment.base_offset for segment in gone]
 
     def reset(self, offset: int) -> None:
-        for segment in self._segments:
-            self._remove(segment)
-        self._segments = [self._new_segment(offset)]
+        self.settle()
+        try:
+            self._abandon_rewrites()
+            self._put_aside_durably(self._segments)
+            segment = self._new_segment(offset)
+            # The file says where the log begins, even if nothing is ever written to it.
+            self._create(segment).in_use = False
+            self._sync_names(self._names_made)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._segments = [segment]
         self._end_offset = offset
         self._forget_positions()
-
-    def flush(self) -> None:
-        """Appends go on meanwhile on the loop: what they write after the swap is in the next list."""
-        handles, self._unsynced = self._unsynced, []
-        has_new_names, self._has_new_names = self._has_new_names, False
-        try:
-            for handle in handles:
-                handle.file.sync()
-            if has_new_names:
-                self._files.sync_directory(self.directory)
-        except OSError as error:
-            raise StorageError(str(self.directory), error.strerror or str(error)) from error
-        finally:
-            for handle in handles:
-                self._handles.unpin(handle)
-
-    def _sidecar_path(self, kind: str, offset: int) -> Path:
-        if kind == SidecarKind.LEADER_EPOCHS:
-            return self.directory / kind
-        return self.directory / f"{offset:020d}.{kind}"
-
-    def put_sidecar(self, kind: str, offset: int, content: bytes) -> None:
-        self._files.write_file(self._sidecar_path(kind, offset), content)
-
-    def get_sidecar(self, kind: str, offset: int) -> bytes:
-        return self._files.read_file(self._sidecar_path(kind, offset))
-
-    def sidecars(self, kind: str) -> Sequence[int]:
-        names = self._files.list_directory(self.directory)
-        if kind == SidecarKind.LEADER_EPOCHS:
-            return [0] if kind in names else []
-        return sorted(int(name.partition(".")[0]) for name in names if name.endswith("." + kind))
-
-    def delete_sidecar(self, kind: str, offset: int) -> None:
-        self._files.remove(self._sidecar_path(kind, offset))
-
-    def close(self) -> None:
-        for handle in self._unsynced:
-            self._handles.unpin(handle)
-        self._unsynced = []
-        self._segments[-1].write_index()
-        for segment in self._segments:
-            self._handles.forget(segment.log_path)

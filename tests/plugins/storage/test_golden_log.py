@@ -12,6 +12,7 @@ from mainstem.api.files import OsFiles
 from mainstem.core.log.epochs import EpochStart, LeaderEpochs
 from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.core.log.state import LogState
 from mainstem.model import records
 from mainstem.model.batch import crc_matches, iterate
 from mainstem.model.ids import TopicPartition, topic_id_text
@@ -125,7 +126,7 @@ def test_recovery_keeps_all_of_a_log_that_kafka_wrote(store: SegmentStore) -> No
     partition = TopicPartition("golden", 0)
     log = store.open_log(partition, dict(store.existing())[partition])
     before = log.end_offset
-    walk = RecoveryWalk(ProducerStates(), 0, LeaderEpochs(), 0)
+    walk = RecoveryWalk(LogState(), 0, 0)
     log.recover(0, walk.accept)
-    assert (log.end_offset, walk.epochs.latest) == (before, 0)
+    assert (log.end_offset, walk.state.epochs.latest) == (before, 0)
     assert walk.batches_read > 5

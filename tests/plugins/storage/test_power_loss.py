@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
-from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.model.configs.broker import BrokerConfig
+from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import StorageError
+from mainstem.runtime.partition_opening import open_log, recover_log
 from mainstem.testing.conformance.storage import PARTITION, TOPIC_ID, append, batch_at
 from mainstem.testing.crashing_files import CrashingFiles, PowerLoss
 from mainstem_plugins.storage_segments.store import SegmentStore
 
 FOLDER = Path("/data")
+CONFIG = TopicConfig.resolve({}, BrokerConfig.from_texts({}))
 
 
 def write_until_power_loss(files: CrashingFiles, rng: random.Random) -> tuple[list[bytes], int]:
@@ -48,9 +49,10 @@ def recovered_batches(files: CrashingFiles) -> list[bytes]:
     store = SegmentStore(FOLDER, files, open_files_max=2)
     if not store.existing():
         return []
-    log = store.open_log(PARTITION, TOPIC_ID)
-    if not store.was_clean:
-        log.recover(0, RecoveryWalk(ProducerStates(), 0, LeaderEpochs(), 0).accept)
+    if store.was_clean:
+        log = open_log(store, PARTITION, TOPIC_ID, CONFIG, 0).log
+    else:
+        log = recover_log(store, PARTITION, TOPIC_ID, CONFIG, 0, recovery_point=0).log
     found, offset = [], log.segments()[0].base_offset
     while offset < log.end_offset:
         data = log.read(offset, log.end_offset, 1)
@@ -70,7 +72,7 @@ def lost_records(crash_at: int, seed: int, *, lies_about_sync: bool = False) -> 
     return found != written[: len(found)] or len(found) < acknowledged
 
 
-CALLS = 85
+CALLS = 120
 
 
 @pytest.mark.parametrize("crash_at", range(1, CALLS))

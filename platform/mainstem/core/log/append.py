@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mainstem.core.log.producer_state import ProducerStates
-from mainstem.model.batch import CONTROL_BIT, HEADER_BYTES, MAGIC, BatchHeader, crc_matches, read_header
+from mainstem.core.log.transactions import read_marker
+from mainstem.model.batch import (
+    CONTROL_BIT,
+    HEADER_BYTES,
+    MAGIC,
+    TRANSACTIONAL_BIT,
+    BatchHeader,
+    crc_matches,
+    read_header,
+)
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode
 
@@ -68,19 +77,27 @@ def plan_append(
     if from_client:
         if header.attributes & CONTROL_BIT:
             return refuse(ErrorCode.INVALID_RECORD, "clients may not write control records")
+        if header.attributes & TRANSACTIONAL_BIT:
+            return refuse(ErrorCode.INVALID_TXN_STATE, "this broker has no transactions")
         problem = _timestamp_problem(header, config, now_ms)
         if problem is not None:
             return refuse(ErrorCode.INVALID_TIMESTAMP, problem)
     if header.producer_id >= 0:
         if header.base_sequence < 0 and from_client:
             return refuse(ErrorCode.INVALID_RECORD, "a batch with a producer id needs a sequence number")
-        checked = producers.check(header)
+        is_marker = header.attributes & CONTROL_BIT
+        checked = _check_marker(header, data, producers) if is_marker else producers.check(header)
         if not isinstance(checked, ErrorCode):
             return AppendPlan(ErrorCode.NONE, None, header, checked.first_offset, checked.last_offset, True)
         if checked is not ErrorCode.NONE:
             return refuse(checked, f"producer {header.producer_id} epoch {header.producer_epoch}: {checked.name}")
     last_offset = log_end_offset + header.last_offset_delta
     return AppendPlan(ErrorCode.NONE, None, header, log_end_offset, last_offset, False)
+
+
+def _check_marker(header: BatchHeader, data: bytes | bytearray | memoryview, producers: ProducerStates) -> ErrorCode:
+    marker = read_marker(header, data)
+    return ErrorCode.NONE if marker is None else producers.check_marker(header, marker)
 
 
 def _wrong_length(header: BatchHeader, size: int) -> tuple[ErrorCode, str]:

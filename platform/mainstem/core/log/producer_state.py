@@ -1,6 +1,7 @@
 """Idempotence: per producer id the epoch and the last five batches, so that a retry is recognised and a gap refused.
 
 Sources: KIP-98; Kafka's `ProducerStateManager` and `ProducerAppendInfo`, 4.1. Snapshot file: `ProducerSnapshot.json`, version 1.
+Transactions are begun and ended here, since their state is part of a producer's; what they mean for readers is in `transactions`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
+from mainstem.core.log.transactions import CompletedTransaction, Marker
 from mainstem.model.batch import BatchHeader
 from mainstem.model.errors import ErrorCode
 
@@ -28,6 +30,13 @@ class KeptBatch(NamedTuple):
     last_offset: int
 
 
+class LastBatch(NamedTuple):
+    """Of a producer: its epoch, and the last offset of its records; -1 if only a marker is known of it."""
+
+    epoch: int
+    last_offset: int
+
+
 class SavedProducer(NamedTuple):
     """What `ProducerStates.restore` needs of an entry that `follow` changed."""
 
@@ -36,7 +45,10 @@ class SavedProducer(NamedTuple):
 
 
 class ProducerEntry:
-    """One producer id's state; `batches` oldest first, at most five."""
+    """One producer id's state; `batches` oldest first, at most five.
+
+    `current_txn_first_offset` is -1 outside a transaction, `coordinator_epoch` that of the last marker.
+    """
 
     __slots__ = ("batches", "coordinator_epoch", "current_txn_first_offset", "epoch", "last_timestamp")
 
@@ -64,6 +76,8 @@ class ProducerStates:
             return ErrorCode.NONE
         if header.producer_epoch < entry.epoch:
             return ErrorCode.INVALID_PRODUCER_EPOCH
+        if entry.current_txn_first_offset >= 0 and not header.is_transactional:
+            return ErrorCode.INVALID_TXN_STATE
         if header.producer_epoch > entry.epoch:
             return ErrorCode.NONE if header.base_sequence == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
         last_sequence = header.last_sequence
@@ -74,8 +88,19 @@ class ProducerStates:
             return ErrorCode.NONE
         return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 
+    def check_marker(self, header: BatchHeader, marker: Marker) -> ErrorCode:
+        """NONE if the marker may be appended; an older producer or coordinator is fenced."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            return ErrorCode.NONE
+        if header.producer_epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if marker.coordinator_epoch < entry.coordinator_epoch:
+            return ErrorCode.TRANSACTION_COORDINATOR_FENCED
+        return ErrorCode.NONE
+
     def apply(self, header: BatchHeader, base_offset: int, now_ms: int) -> None:
-        """Note a batch that was appended at `base_offset`."""
+        """Note a batch of records that was appended at `base_offset`."""
         entry = self.entries.get(header.producer_id)
         if entry is None:
             entry = self.entries[header.producer_id] = ProducerEntry(header.producer_epoch)
@@ -88,6 +113,38 @@ class ProducerStates:
         if len(entry.batches) > BATCHES_KEPT:
             del entry.batches[0]
         entry.last_timestamp = now_ms
+
+    def begin_transaction(self, producer_id: int, base_offset: int) -> bool:
+        """After `apply` of a transactional batch; False if the producer's transaction was open already."""
+        entry = self.entries[producer_id]
+        if entry.current_txn_first_offset >= 0:
+            return False
+        entry.current_txn_first_offset = base_offset
+        return True
+
+    def apply_marker(
+        self, header: BatchHeader, marker: Marker, offset: int, now_ms: int
+    ) -> CompletedTransaction | None:
+        """Note a marker that was appended at `offset`; None if its producer had written nothing since the last one."""
+        entry = self.entries.get(header.producer_id)
+        if entry is None:
+            entry = self.entries[header.producer_id] = ProducerEntry(header.producer_epoch)
+        elif entry.epoch != header.producer_epoch:
+            entry.epoch = header.producer_epoch
+            entry.batches.clear()
+        first_offset, entry.current_txn_first_offset = entry.current_txn_first_offset, -1
+        entry.coordinator_epoch = marker.coordinator_epoch
+        entry.last_timestamp = now_ms
+        if first_offset < 0:
+            return None
+        return CompletedTransaction(header.producer_id, first_offset, offset, not marker.is_commit)
+
+    def last_batches(self) -> dict[int, LastBatch]:
+        """Of every producer that is known now: what compaction must not take away from under it."""
+        return {
+            producer_id: LastBatch(entry.epoch, entry.batches[-1].last_offset if entry.batches else -1)
+            for producer_id, entry in self.entries.items()
+        }
 
     def follow(
         self,
@@ -104,7 +161,13 @@ class ProducerStates:
         `check` and `apply` in one, for the common case. What was there before is put into `saved` once per producer.
         """
         entry = self.entries.get(producer_id)
-        if entry is None or entry.epoch != epoch or not entry.batches or base_sequence < 0:
+        if (
+            entry is None
+            or entry.epoch != epoch
+            or not entry.batches
+            or base_sequence < 0
+            or entry.current_txn_first_offset >= 0
+        ):
             return False
         batches = entry.batches
         if base_sequence != (batches[-1].last_sequence + 1) & SEQUENCE_MASK:

@@ -1,51 +1,57 @@
-"""Which stored batches are good after a crash, and what they say about producers and leader epochs.
+"""Which stored batches are good after a crash, and what they say about producers, transactions and leader epochs.
 
 Source: Kafka's `LogSegment.recover` and `LogLoader`, 4.1 (research: broker.md 5.3).
 """
 
 from __future__ import annotations
 
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
+from mainstem.core.log.state import LogState
 from mainstem.model.batch import MAGIC, BatchHeader, crc_matches
+from mainstem.model.compression import CorruptRecords
 
 
 class RecoveryWalk:
     """Handed to `PartitionLog.recover` as `accept`: called once per stored batch, in order.
 
+    `next_offset` follows the last good batch, -1 before the first; `refusal` says why a batch was refused, empty if none was.
+
     A gap between batches means that a closed segment lost its unsynced end while a newer one survived: everything after the
     gap goes. Only compaction leaves gaps on purpose (`gaps_allowed`), and its topics sync a segment before the next begins.
     """
 
-    def __init__(
-        self,
-        producers: ProducerStates,
-        producers_from: int,
-        epochs: LeaderEpochs,
-        now_ms: int,
-        *,
-        gaps_allowed: bool = False,
-    ) -> None:
-        self.producers = producers
-        self.epochs = epochs
+    def __init__(self, state: LogState, producers_from: int, now_ms: int, *, gaps_allowed: bool = False) -> None:
+        self.state = state
         self.batches_read = 0
+        self.next_offset = -1
+        self.refusal = ""
         self._producers_from = producers_from
         self._now_ms = now_ms
-        self._next_offset = -1
         self._gaps_allowed = gaps_allowed
 
     def accept(self, header: BatchHeader, data: memoryview) -> bool:
         """False: this batch and everything after it must go."""
-        if header.magic != MAGIC or header.base_offset < self._next_offset or header.last_offset_delta < 0:
+        self.refusal = self._problem(header, data)
+        if self.refusal:
             return False
-        if self._next_offset >= 0 and header.base_offset != self._next_offset and not self._gaps_allowed:
-            return False
-        if not crc_matches(data, 0, header):
-            return False
-        self._next_offset = header.next_offset
+        self.next_offset = header.next_offset
         self.batches_read += 1
         if header.leader_epoch >= 0:
-            self.epochs.assign(header.leader_epoch, header.base_offset)
-        if header.producer_id >= 0 and header.base_offset >= self._producers_from and not header.is_control:
-            self.producers.apply(header, header.base_offset, self._now_ms)
+            self.state.epochs.assign(header.leader_epoch, header.base_offset)
+        if header.producer_id >= 0 and header.base_offset >= self._producers_from:
+            try:
+                self.state.apply(header, data, header.base_offset, self._now_ms)
+            except CorruptRecords:
+                return False
         return True
+
+    def _problem(self, header: BatchHeader, data: memoryview) -> str:
+        """Empty if the batch is good."""
+        if header.magic != MAGIC or header.last_offset_delta < 0:
+            return f"there is no record batch at offset {self.next_offset}"
+        if header.base_offset < self.next_offset:
+            return f"the batch at offset {header.base_offset} comes after offset {self.next_offset - 1}"
+        if self.next_offset >= 0 and header.base_offset != self.next_offset and not self._gaps_allowed:
+            return f"offsets {self.next_offset} to {header.base_offset - 1} are missing"
+        if not crc_matches(data, 0, header):
+            return f"the batch at offset {header.base_offset} does not match its CRC"
+        return ""

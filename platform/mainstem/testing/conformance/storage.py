@@ -73,6 +73,18 @@ def check_rolls_and_reads_across_segments(make_store: MakeStore) -> None:
     assert log.offset_for_time(1500, 4) == 3
 
 
+def check_a_read_leaves_no_hole_before_the_next_segment(make_store: MakeStore) -> None:
+    """What does not fit any more must not be left out in favour of a smaller batch behind it."""
+    log = make_store().open_log(PARTITION, TOPIC_ID)
+    append(log, batch_at(0))
+    append(log, batch_at(1, payload=b"x" * 1000))
+    log.roll(2)
+    append(log, batch_at(2))
+    for max_bytes in range(1, 1500, 50):
+        offsets = offsets_in(log.read(0, 3, max_bytes))
+        assert offsets == [0, 1, 2][: len(offsets)]
+
+
 def check_truncate_cuts_and_appends_go_on(make_store: MakeStore) -> None:
     _, log = filled(make_store)
     log.truncate(6)
@@ -162,6 +174,7 @@ CHECKS: tuple[Callable[[MakeStore], None], ...] = (
     check_first_batch_is_whole_however_small_the_limit,
     check_finds_offsets_by_time,
     check_rolls_and_reads_across_segments,
+    check_a_read_leaves_no_hole_before_the_next_segment,
     check_truncate_cuts_and_appends_go_on,
     check_delete_before_keeps_the_active_segment,
     check_reset_empties_the_log,

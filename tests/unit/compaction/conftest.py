@@ -1,0 +1,6 @@
+"""Compaction, from planning to the swap, on logs in memory."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
