@@ -30,6 +30,8 @@ def test_a_file_is_appended_read_cut_and_kept(files: FileSystem, tmp_path: Path)
     assert files.list_directory(tmp_path) == []
     file = files.open(path)
     assert (file.size(), files.list_directory(tmp_path)) == (0, ["some.journal"])
+    with pytest.raises(FileNotFoundError, match=r"other\.journal"):
+        files.open(tmp_path / "other.journal", create=False)
     file.append([b"one\n", memoryview(b"two\n")], 8)
     file.append([b"three\n"], 6)
     file.sync()
@@ -50,7 +52,7 @@ def test_whole_files_are_replaced_renamed_and_removed(files: FileSystem, tmp_pat
     files.write_file(tmp_path / "a", b"1")
     files.write_file(tmp_path / "a", b"first\nsecond")
     files.write_file(tmp_path / "below" / "b", b"\x00\xff")
-    files.write_file(tmp_path / "below" / "c", b"", durable=False)
+    files.write_file(tmp_path / "below" / "c", b"", sync_name=False)
     assert files.list_directory(tmp_path) == ["a", "below"]
     assert files.list_directory(tmp_path / "below") == ["b", "c"]
     files.rename(tmp_path / "a", tmp_path / "below" / "b")
