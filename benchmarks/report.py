@@ -1,78 +1,122 @@
-"""The measurements as a table: one line for each cell, both brokers and their ratio."""
+"""The measurements as a table: in the terminal with colours, and the same in Markdown."""
 
-from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
-from cells import Cell, Measurement
+from bars import DISK, LEFT, RIGHT, Row, rows_of
+from cells import Cell
+from measurements import Measurement, Medians
 from rich.table import Table
 
-_LEFT, _RIGHT = "mainstem", "kafka"
+_TITLE = "mainstem and Apache Kafka 4.1 on this machine, same run, medians"
+_COLUMNS = ("what", "mainstem", "Kafka", "ratio", "bar", "", "p50 ms", "p99 ms", "broker cores", "generator")
+# Rows that show a latency themselves need no other figure beside it.
+_BESIDE = ("p50_ms", "p99_ms", "broker_cores", "generator_cores")
+_PASS, _MISS = "pass", "MISS"
 
 
-def medians(measurements: list[Measurement]) -> dict[tuple[str, str], dict[str, float]]:
-    """By cell and broker, the median over the rounds of each figure."""
-    values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for measurement in measurements:
-        for name, value in measurement.figures.items():
-            values[measurement.cell, measurement.subject][name].append(value)
-    return {key: {name: _median(each) for name, each in figures.items()} for key, figures in values.items()}
+@dataclass(frozen=True)
+class Line:
+    """A row as text; `is_ahead` tells what colour its ratio has."""
 
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-
-
-def headline(cell: Cell) -> tuple[str, str, bool]:
-    """The figure a cell is judged by, its unit, and whether more of it is better."""
-    match cell.kind:
-        case "produce":
-            if cell.records_per_request == 1:
-                return "requests_per_s", "req/s", True
-            return "megabytes_per_s", "MB/s", True
-        case "fetch":
-            return "megabytes_per_s", "MB/s", True
-        case "end-to-end":
-            return "p50_ms", "ms", False
-        case "start":
-            return "start_s", "s", False
+    texts: tuple[str, ...]
+    is_ahead: bool | None
 
 
 def table(measurements: list[Measurement], cells: list[Cell]) -> Table:
-    """All cells that have been measured on at least one broker."""
-    figures = medians(measurements)
-    shown = Table(title="mainstem and Apache Kafka 4.1 on this machine, medians")
-    shown.add_column("what", no_wrap=True)
-    for subject in (_LEFT, _RIGHT):
-        for column in (subject, "p50 ms", "p99 ms", "cores"):
-            shown.add_column(column, justify="right")
-    shown.add_column("ratio", justify="right")
-    for cell in cells:
-        left, right = figures.get((cell.name, _LEFT)), figures.get((cell.name, _RIGHT))
-        if not left and not right:
-            continue
-        name, unit, more_is_better = headline(cell)
-        shown.add_row(
-            cell.name,
-            *_figures(left, name, unit),
-            *_figures(right, name, unit),
-            _ratio(left, right, name, more_is_better),
-        )
-        if cell.kind == "start":
-            shown.add_row(
-                "memory when idle",
-                *_figures(left, "idle_megabytes", "MB"),
-                *_figures(right, "idle_megabytes", "MB"),
-                _ratio(left, right, "idle_megabytes", False),
-            )
+    """All cells that have been measured on at least one broker, by section."""
+    medians = Medians(measurements)
+    shown = Table(title=_TITLE)
+    for index, column in enumerate(_COLUMNS):
+        shown.add_column(column, justify="left" if index in (0, 4, 5) else "right", no_wrap=index == 0)
+    for section, rows in _sections(medians, cells):
+        shown.add_section()
+        shown.add_row(f"[bold]{section}[/bold]")
+        for row in rows:
+            line = _line(row, medians)
+            texts = list(line.texts)
+            if line.is_ahead is not None:
+                texts[3] = f"[{'green' if line.is_ahead else 'red'}]{texts[3]}[/]"
+            if texts[5]:
+                texts[5] = f"[{'bold red' if _MISS in texts[5] else 'green'}]{texts[5]}[/]"
+            shown.add_row(*texts)
     return shown
 
 
-def _figures(figures: dict[str, float] | None, name: str, unit: str) -> list[str]:
-    if not figures:
-        return ["–"] * 4
-    rest = [figures.get("p50_ms"), figures.get("p99_ms"), figures.get("broker_cores")]
-    return [f"{number(figures[name])} {unit}", *("" if each is None else number(each) for each in rest)]
+def markdown(measurements: list[Measurement], cells: list[Cell], about: list[str]) -> str:
+    """The same table as a document; `about` are lines below its title."""
+    medians = Medians(measurements)
+    parts = [f"# {_TITLE}", "", *(line + "  " for line in about)]
+    for section, rows in _sections(medians, cells):
+        parts += [
+            "",
+            f"## {section}",
+            "",
+            "| " + " | ".join(_COLUMNS) + " |",
+            "|---|--:|--:|--:|---|---|--:|--:|--:|--:|",
+        ]
+        for row in rows:
+            texts = [text.strip().replace("|", "\\|") for text in _line(row, medians).texts]
+            parts.append("| " + " | ".join(texts) + " |")
+    return "\n".join([*parts, ""])
+
+
+def verdicts(measurements: list[Measurement], cells: list[Cell]) -> tuple[int, list[str]]:
+    """How many bars are passed, and those that are missed by name."""
+    medians = Medians(measurements)
+    judged = [(row, bar, outcome) for cell in cells for row in rows_of(cell) for bar, outcome in row.verdict(medians)]
+    missed = [f"{row.cell}: {bar.text}" for row, bar, outcome in judged if not outcome]
+    return len(judged) - len(missed), missed
+
+
+def _sections(medians: Medians, cells: list[Cell]) -> Iterator[tuple[str, list[Row]]]:
+    rows = [row for cell in cells for row in rows_of(cell)]
+    measured = [row for row in rows if any(_has(medians, row, subject) for subject in (LEFT, RIGHT, DISK))]
+    for section, each in groupby(measured, key=lambda row: row.section):
+        yield section, list(each)
+
+
+def _has(medians: Medians, row: Row, subject: str) -> bool:
+    return medians.figure(row.cell, subject, row.figure) is not None or bool(medians.note(row.cell, subject))
+
+
+def _line(row: Row, medians: Medians) -> Line:
+    times = row.ratio(medians)
+    texts = (
+        row.label,
+        _value(row, medians, DISK) or _value(row, medians, LEFT) or "–",
+        _value(row, medians, RIGHT) or "–",
+        "" if times is None else f"{times:.2f}x",
+        ", ".join(bar.text for bar in row.bars),
+        _verdict(row, medians),
+        *(_both(row, medians, name) if row.section == "raw requests" else "" for name in _BESIDE),
+    )
+    return Line(texts, None if times is None else times >= 1)
+
+
+def _value(row: Row, medians: Medians, subject: str) -> str:
+    value = medians.figure(row.cell, subject, row.figure)
+    if value is None:
+        return medians.note(row.cell, subject)
+    return f"{number(value)} {row.unit}"
+
+
+def _both(row: Row, medians: Medians, name: str) -> str:
+    values = [medians.figure(row.cell, subject, name) for subject in (LEFT, RIGHT)]
+    if values == [None, None]:
+        return ""
+    return " / ".join("–" if value is None else number(value) for value in values)
+
+
+def _verdict(row: Row, medians: Medians) -> str:
+    judged = row.verdict(medians)
+    if not judged:
+        return ""
+    missed = [bar for bar, outcome in judged if not outcome]
+    if not missed:
+        return _PASS
+    return _MISS if len(missed) == len(judged) else f"{_MISS} {', '.join(bar.text for bar in missed)}"
 
 
 def number(value: float) -> str:
@@ -80,16 +124,3 @@ def number(value: float) -> str:
     if value >= 1_000:
         return f"{value:,.0f}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def ratio(left: float, right: float, *, more_is_better: bool) -> float:
-    """How many times better the left one is."""
-    return left / right if more_is_better else right / left
-
-
-def _ratio(left: dict[str, float] | None, right: dict[str, float] | None, name: str, more_is_better: bool) -> str:
-    if not left or not right:
-        return ""
-    times = ratio(left[name], right[name], more_is_better=more_is_better)
-    colour = "green" if times >= 1 else "red"
-    return f"[{colour}]{times:.2f}x[/{colour}]"

@@ -1,5 +1,6 @@
 """The brokers that are measured, as their users start them, side by side for the whole run."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,14 +8,27 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "conformance"))
 
+from peers.class_path import PeerUnavailableError, kafka_class_path
 from peers.kafka_node import KAFKA_JVM, KafkaNode
 from peers.mainstem_node import MainstemNode
 from peers.node import BrokerNode
+from peers.tools import run_measured_tool
+
+__all__ = [
+    "SUBJECTS",
+    "BrokerNode",
+    "PeerUnavailableError",
+    "Topics",
+    "folder_bytes",
+    "kafka_class_path",
+    "new_broker",
+    "run_measured_tool",
+]
 
 _TIMEOUT_S = 60.0
 
 # Files of deleted topics go at once: a run writes far more than it may keep.
-_OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions": "4"}
+OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions": "4"}
 
 SUBJECTS = ("mainstem", "kafka")
 
@@ -23,29 +37,35 @@ def new_broker(subject: str, folder: Path) -> BrokerNode:
     """A broker of that name, not yet started, with its data below `folder`."""
     match subject:
         case "mainstem":
-            return MainstemNode(overrides=_OVERRIDES, parent_folder=folder)
+            return MainstemNode(overrides=OVERRIDES, parent_folder=folder)
         case "kafka":
-            return KafkaNode(overrides=_OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
+            return KafkaNode(overrides=OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
     raise ValueError(f"unknown broker {subject}: there are {', '.join(SUBJECTS)}")
 
 
 class Topics:
     """Makes and deletes the topics of one broker."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._timeout_s = timeout_s
 
     def create(self, name: str, partitions: int, configs: dict[str, str]) -> None:
-        created = self._admin.create_topics([NewTopic(name, partitions, 1, config=configs)])
-        created[name].result(_TIMEOUT_S)
+        topic = NewTopic(name, partitions, 1, config=configs)
+        created = self._admin.create_topics([topic], request_timeout=self._timeout_s)
+        created[name].result(self._timeout_s)
 
     def delete(self, name: str) -> None:
-        self._admin.delete_topics([name])[name].result(_TIMEOUT_S)
+        self._admin.delete_topics([name])[name].result(self._timeout_s)
 
 
-def resident_megabytes(pid: int) -> float:
-    """Memory of a process that is not swapped out."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1_024 / 1e6
-    raise ValueError(f"process {pid} shows no VmRSS")
+def folder_bytes(folder: Path) -> int:
+    """What the files below a folder take on the disk, also while some of them are being deleted."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,4 +1,4 @@
-"""Requests encoded once and sent as they are: Produce 7 and Fetch 11, versions every Kafka of the last years speaks.
+"""Requests encoded once and sent as they are: record batches, Produce 7 and Fetch 11, which Kafka has spoken for years.
 
 The load generator must cost less than the broker it drives, so nothing is encoded while it runs except the
 offset of a Fetch and, where a record carries the time it was sent, one record batch with its checksum.
@@ -7,55 +7,79 @@ offset of a Fetch and, where a record carries the time it was sent, one record b
 import random
 import struct
 from dataclasses import dataclass
+from typing import Protocol
 
 import crc32c
 
-_CLIENT_ID = b"bench"
-_PRODUCE, _PRODUCE_VERSION = 0, 7
-_FETCH, _FETCH_VERSION = 1, 11
-_MAGIC = 2
-_NO_PRODUCER = -1
-_BATCH_HEADER_BYTES = 61
+CLIENT_ID = b"bench"
+PRODUCE, FETCH = 0, 1
+PRODUCE_TIMEOUT_MS = 30_000
+BATCH_HEADER_BYTES = 61
+CRC_STARTS, CRC_COVERS_FROM = 17, 21
+SEQUENCE_STARTS = 53
 _BATCH_LENGTH_STARTS = 12
-_CRC_STARTS, _CRC_COVERS_FROM = 17, 21
-_TIMEOUT_MS = 30_000
+_MAGIC = 2
+_BATCH_FIELDS = struct.Struct(">hiqqqhii")
 
 
-def _varint(value: int) -> bytes:
+@dataclass(frozen=True)
+class ProducerState:
+    """Who sends a batch: no producer id, or one with an epoch and the sequence of the first record."""
+
+    producer_id: int = -1
+    epoch: int = -1
+    sequence: int = -1
+
+
+NO_PRODUCER = ProducerState()
+
+
+@dataclass(frozen=True)
+class TopicName:
+    """A topic by its name and, for the newer versions, by its 16 bytes of id."""
+
+    name: str
+    topic_id: bytes = bytes(16)
+
+
+def varint(value: int) -> bytes:
     """A signed number in zigzag form, as the fields of a record are written."""
-    left = (value << 1) ^ (value >> 63)
+    return unsigned_varint((value << 1) ^ (value >> 63))
+
+
+def unsigned_varint(value: int) -> bytes:
+    """A number in groups of seven bits, the lowest first."""
     written = bytearray()
-    while left > 0x7F:
-        written.append(left & 0x7F | 0x80)
-        left >>= 7
-    written.append(left)
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
     return bytes(written)
 
 
-def _string(text: str) -> bytes:
+def string(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack(">h", len(encoded)) + encoded
 
 
-def record_batch(values: list[bytes], timestamp_ms: int) -> bytes:
-    """An uncompressed batch of magic 2 with these values, without keys and without a producer id."""
+def record_batch(values: list[bytes], timestamp_ms: int, producer: ProducerState = NO_PRODUCER) -> bytes:
+    """An uncompressed batch of magic 2 with these values, without keys."""
     records = bytearray()
     for offset, value in enumerate(values):
-        body = b"\x00" + _varint(0) + _varint(offset) + _varint(-1) + _varint(len(value)) + value + _varint(0)
-        records += _varint(len(body)) + body
-    checked = struct.pack(
-        ">hiqqqhii",
+        body = b"\x00" + varint(0) + varint(offset) + varint(-1) + varint(len(value)) + value + varint(0)
+        records += varint(len(body)) + body
+    checked = _BATCH_FIELDS.pack(
         0,
         len(values) - 1,
         timestamp_ms,
         timestamp_ms,
-        _NO_PRODUCER,
-        -1,
-        -1,
+        producer.producer_id,
+        producer.epoch,
+        producer.sequence,
         len(values),
     )
     crc = crc32c.crc32c(bytes(records), crc32c.crc32c(checked))
-    length = _BATCH_HEADER_BYTES - _BATCH_LENGTH_STARTS + len(records)
+    length = BATCH_HEADER_BYTES - _BATCH_LENGTH_STARTS + len(records)
     return struct.pack(">qiibI", 0, length, -1, _MAGIC, crc) + checked + bytes(records)
 
 
@@ -70,55 +94,53 @@ def random_values(count: int, size: int) -> list[bytes]:
     return [source.randbytes(size) for _ in range(count)]
 
 
-def _framed(api_key: int, api_version: int, body: bytes) -> bytes:
-    header = struct.pack(">hhih", api_key, api_version, 0, len(_CLIENT_ID)) + _CLIENT_ID
+def framed(api_key: int, api_version: int, body: bytes, *, flexible: bool = False) -> bytes:
+    """A whole request: length, header v1 or v2, body; the correlation id is 0."""
+    header = struct.pack(">hhih", api_key, api_version, 0, len(CLIENT_ID)) + CLIENT_ID
+    header += b"\x00" if flexible else b""
     return struct.pack(">i", len(header) + len(body)) + header + body
-
-
-def produce_request(topic: str, partition: int, acks: int, batch: bytes) -> bytes:
-    """A whole Produce 7 frame for one partition."""
-    body = struct.pack(">hhi", -1, acks, _TIMEOUT_MS) + struct.pack(">i", 1) + _string(topic)
-    body += struct.pack(">iii", 1, partition, len(batch)) + batch
-    return _framed(_PRODUCE, _PRODUCE_VERSION, body)
 
 
 @dataclass(frozen=True)
 class ProduceAnswer:
-    """Where the fields of a Produce 7 answer for one partition lie, counted from the start of its frame."""
+    """Where the fields of a Produce answer for one partition lie, counted from the start of its frame."""
 
     error_at: int
     frame_bytes: int
 
-    @classmethod
-    def of(cls, topic: str) -> "ProduceAnswer":
-        error_at = 4 + 4 + 4 + 2 + len(topic.encode()) + 4 + 4
-        return cls(error_at, error_at + 2 + 8 + 8 + 8 + 4)
+    @property
+    def base_offset_at(self) -> int:
+        return self.error_at + 2
 
 
-def fetch_request(topic: str, partition: int, *, max_bytes: int, min_bytes: int, max_wait_ms: int) -> "Fetch":
-    """A Fetch 11 frame for one partition, outside any fetch session, whose offset can be changed in place."""
-    body = struct.pack(">iiiibii", -1, max_wait_ms, min_bytes, max_bytes, 0, 0, -1)
-    body += struct.pack(">i", 1) + _string(topic) + struct.pack(">iii", 1, partition, -1)
-    before_offset = len(_framed(_FETCH, _FETCH_VERSION, body))
-    body += struct.pack(">qqi", 0, -1, max_bytes) + struct.pack(">i", 0) + _string("")
-    return Fetch(bytearray(_framed(_FETCH, _FETCH_VERSION, body)), before_offset, len(topic.encode()))
+def produce_7(topic: TopicName, partition: int, acks: int, batch: bytes) -> bytes:
+    """A whole Produce 7 frame for one partition."""
+    body = struct.pack(">hhi", -1, acks, PRODUCE_TIMEOUT_MS) + struct.pack(">i", 1) + string(topic.name)
+    body += struct.pack(">iii", 1, partition, len(batch)) + batch
+    return framed(PRODUCE, 7, body)
 
 
-class Fetch:
-    """A Fetch request that moves on, and the reader of its answers."""
+def produce_7_answer(topic: TopicName) -> ProduceAnswer:
+    error_at = 4 + 4 + 4 + 2 + len(topic.name.encode()) + 4 + 4
+    return ProduceAnswer(error_at, error_at + 2 + 8 + 8 + 8 + 4)
 
-    def __init__(self, frame: bytearray, offset_at: int, topic_bytes: int) -> None:
-        self._frame = frame
-        self._offset_at = offset_at
-        # length, correlation id, throttle, error, session | topics, name | partitions, index, error ...
-        self._error_at = 4 + 4 + 4
-        self._partition_error_at = 4 + 4 + 4 + 2 + 4 + 4 + 2 + topic_bytes + 4 + 4
-        self._aborted_at = self._partition_error_at + 2 + 8 + 8 + 8
+
+@dataclass(frozen=True, kw_only=True)
+class FetchLimits:
+    max_bytes: int
+    min_bytes: int = 1
+    max_wait_ms: int = 500
+
+
+class Fetch(Protocol):
+    """Fetch requests for one partition that move on, and the reader of their answers."""
+
+    in_session: bool
+    """Whether the last answer belonged to a fetch session (KIP-227)."""
 
     def at(self, offset: int) -> bytes:
         """The frame that asks for the records from `offset` on."""
-        struct.pack_into(">q", self._frame, self._offset_at, offset)
-        return bytes(self._frame)
+        ...
 
     def records(self, answer: memoryview) -> memoryview:
         """The record batches of an answer frame, the last one perhaps cut short.
@@ -126,8 +148,32 @@ class Fetch:
         Raises:
             ValueError: the broker answered with an error.
         """
+        ...
+
+
+class Fetch11:
+    """Outside any fetch session: every request is complete."""
+
+    in_session = False
+
+    def __init__(self, topic: TopicName, partition: int, limits: FetchLimits) -> None:
+        body = struct.pack(">iiiibii", -1, limits.max_wait_ms, limits.min_bytes, limits.max_bytes, 0, 0, -1)
+        body += struct.pack(">i", 1) + string(topic.name) + struct.pack(">iii", 1, partition, -1)
+        self._offset_at = len(framed(FETCH, 11, body))
+        body += struct.pack(">qqi", 0, -1, limits.max_bytes) + struct.pack(">i", 0) + string("")
+        self._frame = bytearray(framed(FETCH, 11, body))
+        # length, correlation id, throttle, error, session | topics, name | partitions, index, error ...
+        self._error_at = 4 + 4 + 4
+        self._partition_error_at = 4 + 4 + 4 + 2 + 4 + 4 + 2 + len(topic.name.encode()) + 4 + 4
+        self._aborted_at = self._partition_error_at + 2 + 8 + 8 + 8
+
+    def at(self, offset: int) -> bytes:
+        struct.pack_into(">q", self._frame, self._offset_at, offset)
+        return bytes(self._frame)
+
+    def records(self, answer: memoryview) -> memoryview:
         (error,) = struct.unpack_from(">h", answer, self._error_at)
-        (partition_error,) = struct.unpack_from(">h", answer, self._partition_error_at)
+        (partition_error,) = (0,) if error else struct.unpack_from(">h", answer, self._partition_error_at)
         if error or partition_error:
             raise ValueError(f"Fetch was answered with error {error or partition_error}")
         (aborted,) = struct.unpack_from(">i", answer, self._aborted_at)
@@ -137,24 +183,21 @@ class Fetch:
 
 
 @dataclass(frozen=True)
-class Batches:
-    """What a run of whole record batches holds."""
+class UniformBatches:
+    """A partition that was filled with batches of one size, so that an answer is read without walking through it."""
 
-    next_offset: int
-    records: int
-    bytes: int
+    batch_bytes: int
+    records_per_batch: int
 
+    def count(self, records: memoryview, offset: int) -> int:
+        """How many whole batches an answer holds whose first one must begin at `offset`.
 
-def walk_batches(records: memoryview, offset: int) -> Batches:
-    """Read the headers of the whole batches in `records`; `offset` is the answer when there is none."""
-    at, count = 0, 0
-    while at + _BATCH_HEADER_BYTES <= len(records):
-        base_offset, length = struct.unpack_from(">qi", records, at)
-        if at + _BATCH_LENGTH_STARTS + length > len(records):
-            break
-        (last_offset_delta,) = struct.unpack_from(">i", records, at + 23)
-        # The first batch may begin before the offset that was asked for.
-        count += base_offset + last_offset_delta + 1 - max(offset, base_offset)
-        offset = base_offset + last_offset_delta + 1
-        at += _BATCH_LENGTH_STARTS + length
-    return Batches(offset, count, at)
+        Raises:
+            ValueError: the first or the last whole batch is not where it must be.
+        """
+        whole = len(records) // self.batch_bytes
+        for index in {0, whole - 1} if whole else ():
+            (base_offset,) = struct.unpack_from(">q", records, index * self.batch_bytes)
+            if base_offset != offset + index * self.records_per_batch:
+                raise ValueError(f"batch {index} of a Fetch at offset {offset} begins at offset {base_offset}")
+        return whole

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mainstem.api.context import PluginContext
-from mainstem.api.files import Buffer
+from mainstem.api.files import Buffer, FileSystem
 from mainstem.api.spec import PluginConfig
 from mainstem.model.batch import BatchHeader
 from mainstem.model.ids import TopicId, TopicPartition
@@ -186,9 +186,14 @@ class LogStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageBackend:
-    """Descriptor. `open(config, context, directory)` makes the store of one log directory."""
+    """Descriptor. `open(config, context, directory)` makes the store of one log directory.
+
+    `open_files`, with the same arguments: where the broker's other files of that directory go, above all the metadata journal
+    (decision 0008). None: into the directory, through `context.files`.
+    """
 
     name: str
     open: Callable[[PluginConfig, PluginContext, Path], LogStore]
+    open_files: Callable[[PluginConfig, PluginContext, Path], FileSystem] | None = None
     config: type[PluginConfig] = PluginConfig
     is_durable: bool = True

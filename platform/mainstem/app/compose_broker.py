@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from mainstem.api.context import Clock, Log, PluginContext
 from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
-from mainstem.api.spec import configure
+from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import LogStore, StorageBackend
 from mainstem.app import broker_metrics
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
 from mainstem.broker.server import BoundListener, Server, bind
 from mainstem.broker.services import Services
+from mainstem.core.fetch.session import FetchSessions
 from mainstem.model.cluster import BrokerRegistration, Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.runtime.cleaner import Cleaner
@@ -33,6 +37,9 @@ from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
 THREADS = 4
+FETCH_SESSION_EVICTION_MS = 120_000
+"""How long a fetch session must have been unused before another may take its slot, as in Kafka."""
+FETCH_SESSION_ID_MAX = 0x7FFFFFFE
 IDLE_CHECK_INTERVAL_MS = 10_000
 
 
@@ -162,6 +169,14 @@ async def _open_services(
         producer_ids=ProducerIds(metadata),
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
+        fetch_sessions=FetchSessions(
+            config.max_incremental_fetch_session_cache_slots,
+            FETCH_SESSION_EVICTION_MS,
+            lambda: secrets.randbelow(FETCH_SESSION_ID_MAX) + 1,
+        ),
+        memory=Memory(
+            config.queued_max_request_bytes if config.queued_max_request_bytes > 0 else REQUEST_BYTES_MAX_DEFAULT
+        ),
     )
 
 
@@ -171,14 +186,21 @@ def _open_coordinator(
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
+    if directory is not None and storage.open_files is not None:
+        settings = _storage_settings(storage, config)
+        context = replace(context, files=storage.open_files(settings, context, directory))
     given = config.plugin_settings("coordinator.")
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
 def _open_stores(storage: StorageBackend, config: BrokerConfig, context: PluginContext) -> list[LogStore]:
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
-    settings = configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
+    settings = _storage_settings(storage, config)
     return [storage.open(settings, context, Path(d)) for d in directories]
+
+
+def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
+    return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
 
 def _advertised(config: BrokerConfig, listeners: list[BoundListener]) -> tuple[Endpoint, ...]:

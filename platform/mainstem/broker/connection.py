@@ -1,7 +1,7 @@
 """One client: bytes in, frames handled in place, replies out in request order.
 
-Every complete frame in the buffer is handled before one write of all replies. The buffer starts small, grows to the frame and
-shrinks again; a frame is a memoryview into it that is valid while it is being handled.
+Every complete frame in the buffer is handled before one write of all replies; a frame is a memoryview into the buffer that is
+valid while it is being handled.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections import deque
 from typing import Protocol, cast
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.memory import Memory
+from mainstem.broker.receive_buffer import ReceiveBuffer
 from mainstem.broker.reply import Buffers, FastLane, ReplySlot
 
-BUFFER_BYTES_START = 16 * 1024
-BUFFER_BYTES_KEPT = 256 * 1024
-SMALL_READS_BEFORE_SHRINK = 64
 PENDING_REPLIES_MAX = 1000
 CONTEXTS_KEPT = 64
 OUT_BYTES_MAX = 4 << 20
@@ -29,6 +28,7 @@ class FrameHandler(Protocol):
     """`broker.dispatch`, as the connection sees it."""
 
     frame_bytes_max: int
+    memory: Memory
 
     def handle(self, connection: Connection, frame: memoryview) -> None: ...
 
@@ -38,8 +38,8 @@ class FrameHandler(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Owned by the loop. Reading stops while a handler holds the line (`hold`), while too many replies are pending, and while
-    the client does not take its replies."""
+    """Owned by the loop. Reading stops while a handler holds the line (`hold`), while too many replies are pending, while the
+    client does not take its replies, and while there is no memory for a larger buffer."""
 
     def __init__(self, handler: FrameHandler, listener: str) -> None:
         self.listener = listener
@@ -52,11 +52,8 @@ class Connection(asyncio.BufferedProtocol):
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray(BUFFER_BYTES_START)
-        self._view = memoryview(self._buffer)
-        self._start = 0
-        self._end = 0
-        self._small_reads = 0
+        self._memory = handler.memory
+        self._buffer = ReceiveBuffer(handler.memory, handler.frame_bytes_max)
         self._pending: deque[ReplySlot] = deque()
         self._out: list[bytes | bytearray | memoryview] = []
         self._out_bytes = 0
@@ -65,6 +62,8 @@ class Connection(asyncio.BufferedProtocol):
         self._holds = 0
         self._is_write_paused = False
         self._is_reading_paused = False
+        self._is_starved = False
+        self._unsent_bytes = 0
         self._reason: str | None = None
 
     # ----------------------------------------------------------------------------------------------- asyncio's callbacks
@@ -87,15 +86,16 @@ class Connection(asyncio.BufferedProtocol):
             if slot.on_closed is not None:
                 slot.on_closed()
         self._out.clear()
+        self._buffer.release()
+        self._count_unsent(0)
         self._handler.closed(self, self._reason)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self._end == len(self._buffer):
-            self._make_room(len(self._buffer) * 2)
-        return self._view[self._end :]
+        return self._buffer.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._end += nbytes
+        self._buffer.end += nbytes
+        self.last_active = self._loop.time()
         self._handle_frames()
 
     def eof_received(self) -> bool:
@@ -106,6 +106,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._is_write_paused = False
+        if self._transport is not None:
+            self._count_unsent(self._transport.get_write_buffer_size())
         self._handle_frames()
 
     # ----------------------------------------------------------------------------------------------------------- frames
@@ -113,39 +115,41 @@ class Connection(asyncio.BufferedProtocol):
     def _handle_frames(self) -> None:
         self._is_handling = True
         needed = 0
+        buffer = self._buffer
         while self._transport is not None and not (
             self._holds or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX
         ):
-            start = self._start
-            available = self._end - start
+            start = buffer.start
+            available = buffer.end - start
             if available < 4:
                 break
             if self._lanes and self._take_lane(start):
                 continue
-            (size,) = _LENGTH.unpack_from(self._buffer, start)
+            (size,) = _LENGTH.unpack_from(buffer.data, start)
             if size < 0 or size > self._handler.frame_bytes_max:
                 self.abort(f"a request says it has {size} bytes; {self._handler.frame_bytes_max} are allowed")
                 break
             if available - 4 < size:
                 needed = size + 4
                 break
-            self._start = start + 4 + size
-            self._handler.handle(self, self._view[start + 4 : start + 4 + size])
+            buffer.start = start + 4 + size
+            self._handler.handle(self, buffer.view[start + 4 : start + 4 + size])
             if self._out_bytes > OUT_BYTES_MAX:
                 # Many small requests can ask for much more than fits: the client takes this much before the next is read.
                 self._write()
         self._is_handling = False
-        self._tidy_buffer(needed)
+        buffer.tidy(needed)
         self._pause_or_resume_reading()
         if self._out:
             self._write()
 
     def _take_lane(self, start: int) -> bool:
         """Whether one of the lanes has answered what stands at `start`."""
+        buffer = self._buffer
         for slot, lane in enumerate(self._lanes):
-            end = lane.take(self, self._buffer, self._view, start, self._end)
+            end = lane.take(self, buffer.data, buffer.view, start, buffer.end)
             if end != start:
-                self._start = end
+                buffer.start = end
                 if slot:
                     self._lanes.insert(0, self._lanes.pop(slot))
                 return True
@@ -156,42 +160,36 @@ class Connection(asyncio.BufferedProtocol):
         self._lanes.insert(0, lane)
         del self._lanes[LANES_MAX:]
 
-    def _tidy_buffer(self, needed: int) -> None:
-        """Make room for the frame that has begun; give memory back when only small ones come."""
-        left = self._end - self._start
-        if needed > len(self._buffer) - self._start:
-            self._make_room(max(needed, BUFFER_BYTES_START))
-        elif left == 0:
-            small = self._end < len(self._buffer) // 8
-            self._start = self._end = 0
-            if len(self._buffer) > BUFFER_BYTES_KEPT:
-                self._replace_buffer(BUFFER_BYTES_KEPT)
-            elif len(self._buffer) > BUFFER_BYTES_START:
-                self._small_reads = self._small_reads + 1 if small else 0
-                if self._small_reads >= SMALL_READS_BEFORE_SHRINK:
-                    self._small_reads = 0
-                    self._replace_buffer(BUFFER_BYTES_START)
-
-    def _make_room(self, size: int) -> None:
-        """A new buffer, never a resized one: handlers may still hold views of the old."""
-        self._replace_buffer(min(max(size, self._end - self._start + 4), self._handler.frame_bytes_max + 4 + 16384))
-
-    def _replace_buffer(self, size: int) -> None:
-        left = self._view[self._start : self._end]
-        buffer = bytearray(max(size, len(left) + 4))
-        buffer[: len(left)] = left
-        self._buffer, self._view = buffer, memoryview(buffer)
-        self._start, self._end = 0, len(left)
+    def give_memory_back(self) -> None:
+        """Called when the connection has been quiet for a while."""
+        if self._buffer.is_idle and not self._is_handling:
+            self._buffer.shrink()
 
     def _pause_or_resume_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        wanted = bool(self._holds) or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX
+        starved = self._buffer.is_full and not self._grow_buffer()
+        wanted = starved or bool(self._holds) or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX
         if wanted and not self._is_reading_paused:
             self._transport.pause_reading()
         elif not wanted and self._is_reading_paused:
             self._transport.resume_reading()
         self._is_reading_paused = wanted
+
+    def _grow_buffer(self) -> bool:
+        """Before the next bytes come, so that the limit is kept by those who would pass it."""
+        if self._memory.may_grow():
+            self._buffer.grow()
+            return True
+        if not self._is_starved:
+            self._is_starved = True
+            self._memory.when_free(self._fed)
+        return False
+
+    def _fed(self) -> None:
+        """There is memory again."""
+        self._is_starved = False
+        self._pause_or_resume_reading()
 
     def hold(self) -> None:
         """Handle no further request until `release`: a coroutine is answering one."""
@@ -255,6 +253,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(out[0])
         else:
             self._transport.writelines(out)
+        self._count_unsent(self._transport.get_write_buffer_size())
+
+    def _count_unsent(self, size: int) -> None:
+        self._memory.reply_bytes += size - self._unsent_bytes
+        self._unsent_bytes = size
 
     # ---------------------------------------------------------------------------------------------------------- closing
 
@@ -273,3 +276,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         return not self._pending and self._holds == 0
+
+    @property
+    def is_mid_frame(self) -> bool:
+        """A request has begun and is not there yet, and the client is the one to send the rest."""
+        return self._buffer.is_mid_frame and not self._is_reading_paused

@@ -20,6 +20,8 @@ from mainstem.wire.compile import MalformedMessage
 from mainstem.wire.messages.api_versions import ApiVersion, ApiVersionsResponse
 from mainstem.wire.schema import Message
 
+QUIET_S = 10.0
+HALF_REQUEST_S = 30.0
 _HEADER = struct.Struct(">hhih")
 
 
@@ -43,6 +45,7 @@ class Dispatcher:
     def __init__(self, services: Services, routes: Mapping[int, Route]) -> None:
         self.services = services
         self.frame_bytes_max = services.config.socket_request_max_bytes
+        self.memory = services.memory
         self.connections: set[Connection] = set()
         self._routes = routes
         self._hot: dict[int, HotHandler] = {key: route.handle_frame for key, route in routes.items() if route.is_hot}
@@ -192,10 +195,14 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def close_idle(self, idle_ms: int) -> None:
-        """connections.max.idle.ms."""
-        if idle_ms < 0:
-            return
-        limit = self._loop.time() - idle_ms / 1000
+        """connections.max.idle.ms; quiet connections give memory back. Where memory has run out, a client that holds some
+        with half a request is not waited for as long."""
+        now = self._loop.time()
         for connection in tuple(self.connections):
-            if connection.is_idle and connection.last_active < limit:
+            quiet_s = now - connection.last_active
+            if 0 <= idle_ms < quiet_s * 1000 and connection.is_idle:
                 connection.close()
+            elif quiet_s > HALF_REQUEST_S and connection.is_mid_frame and self.memory.is_exhausted:
+                connection.abort("memory has run out, and this client holds some with half a request")
+            elif quiet_s > QUIET_S:
+                connection.give_memory_back()

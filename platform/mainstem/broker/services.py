@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from mainstem.api.context import Clock, Log
 from mainstem.broker.context import RequestContext
+from mainstem.broker.memory import Memory
 from mainstem.broker.request_counters import RequestCounters
+from mainstem.core.fetch.session import FetchSessions
 from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.runtime.groups import Groups
@@ -30,6 +32,8 @@ class Services:
     producer_ids: ProducerIds
     executor: Executor
     served_versions: Mapping[int, tuple[int, int]]
+    fetch_sessions: FetchSessions
+    memory: Memory = field(default_factory=Memory)
     counters: RequestCounters = field(default_factory=RequestCounters)
 
     def endpoint_of(self, broker_id: int, context: RequestContext) -> tuple[str, int] | None:

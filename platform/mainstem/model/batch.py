@@ -105,6 +105,11 @@ def batch_size(buffer: bytes | bytearray | memoryview, position: int = 0) -> int
     return LENGTH_PREFIX_BYTES + int(_PREFIX.unpack_from(buffer, position)[1])
 
 
+def base_offset(buffer: bytes | bytearray | memoryview, position: int = 0) -> int:
+    """Of the batch that starts at `position`; needs 8 bytes of it."""
+    return int(_OFFSET.unpack_from(buffer, position)[0])
+
+
 def iterate(buffer: bytes | bytearray | memoryview) -> Iterator[tuple[int, BatchHeader]]:
     """Yields (position, header) of every whole batch; a cut-off last batch ends the iteration silently."""
     position, end = 0, len(buffer)

@@ -1,18 +1,22 @@
-"""Group commit: one round of syncs for every partition that has unflushed bytes, off the loop, one round at a time.
+"""Group commit: syncs run off the loop, one at a time per partition, and each covers everything appended before it began.
 
-A round starts as soon as somebody waits for unflushed bytes (an acks=all producer, a reader at the end of the log) and none is
-running; bytes that nobody waits for gather a few milliseconds. What is appended meanwhile waits for the next round, so under
-load every sync carries many appends.
+A sync starts as soon as somebody waits for unflushed bytes (an acks=all producer, a reader at the end of the log) and none of
+that partition is running; bytes that nobody waits for gather a while. What is appended meanwhile waits for the partition's next
+sync, so under load every sync carries many appends. Partitions are synced side by side, because a file system commits what comes
+at the same time together; each thread takes its share of those that are dirty.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
 from mainstem.model.errors import StorageError
+
+THREADS_MAX = 4
 
 
 class AppendedMark(NamedTuple):
@@ -35,17 +39,30 @@ class Flushable(Protocol):
         """On the loop: everything up to `mark` is durable."""
 
 
+class Share(NamedTuple):
+    """What one thread syncs, one after the other, and what that will cover."""
+
+    partitions: Sequence[Flushable]
+    marks: Sequence[AppendedMark]
+
+
 class Flusher:
     """One per log directory, owned by the loop. After a failed sync the directory is offline for good: a second try could
-    report success for pages that the kernel has already dropped."""
+    report success for pages that the kernel has already dropped.
 
-    def __init__(self, executor: Executor, on_failure: Callable[[StorageError], None]) -> None:
-        self._executor = executor
+    The threads are its own: a sync must not wait behind cold reads and cleaning. They start with the first flush.
+    """
+
+    def __init__(self, on_failure: Callable[[StorageError], None], *, threads_max: int = THREADS_MAX) -> None:
         self._on_failure = on_failure
-        self._dirty: set[Flushable] = set()
+        self._threads_max = threads_max
+        self._threads: list[threading.Thread] = []
+        self._jobs: SimpleQueue[Share | None] = SimpleQueue()
+        self._busy_threads = 0
+        self._dirty: dict[Flushable, None] = {}
+        self._running: set[Flushable] = set()
         self._later: dict[Flushable, int] = {}
         self._armed: set[int] = set()
-        self._is_running = False
         self._is_scheduled = False
         self.failure: StorageError | None = None
         self.rounds = 0
@@ -53,13 +70,15 @@ class Flusher:
         self._idle.set()
 
     def mark_dirty(self, partition: Flushable) -> None:
-        self._dirty.add(partition)
-        self._later.pop(partition, None)
-        self._idle.clear()
-        if not self._is_running and not self._is_scheduled:
-            # Not at once: every frame that has already arrived shall share the round.
+        """Somebody waits for what it has appended."""
+        self._dirty[partition] = None
+        if self._later:
+            self._later.pop(partition, None)
+        if not self._is_scheduled:
+            # Not at once: every frame that has already arrived shall share the sync.
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._start_round)
+            self._idle.clear()
+            asyncio.get_running_loop().call_soon(self._start)
 
     def mark_within(self, partition: Flushable, delay_ms: int) -> None:
         """Nobody waits for it: the partition is flushed when somebody does, or `delay_ms` from now."""
@@ -77,32 +96,55 @@ class Flusher:
         self._settle()
 
     def _settle(self) -> None:
-        if not (self._dirty or self._is_running or self._later):
+        if not (self._dirty or self._running or self._later):
             self._idle.set()
 
-    def _start_round(self) -> None:
+    def _start(self) -> None:
+        """Hand dirty partitions that are not being synced to the threads that are free."""
         self._is_scheduled = False
-        if self._is_running or not self._dirty or self.failure is not None:
+        free = self._threads_max - self._busy_threads
+        if self.failure is not None or not free:
             return
-        self._is_running = True
-        batch = [(partition, partition.appended_mark()) for partition in self._dirty]
-        self._dirty.clear()
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, _flush_all, [partition for partition, _ in batch])
-        future.add_done_callback(lambda done: self._finish_round(batch, done.result()))
+        ready = [p for p in self._dirty if p not in self._running] if self._running else list(self._dirty)
+        if not ready:
+            return
+        step = -(-len(ready) // free)
+        for first in range(0, len(ready), step):
+            share = ready[first : first + step]
+            for partition in share:
+                del self._dirty[partition]
+            self._running.update(share)
+            self._busy_threads += 1
+            if len(self._threads) < self._busy_threads:
+                self._start_thread()
+            self._jobs.put(Share(share, [partition.appended_mark() for partition in share]))
 
-    def _finish_round(self, batch: Sequence[tuple[Flushable, AppendedMark]], failure: StorageError | None) -> None:
-        self._is_running = False
+    def _start_thread(self) -> None:
+        thread = threading.Thread(
+            target=_sync_shares,
+            args=(self._jobs, asyncio.get_running_loop(), self._finish),
+            name=f"mainstem-flusher-{len(self._threads)}",
+            daemon=True,
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _finish(self, share: Share, failure: StorageError | None) -> None:
+        self._busy_threads -= 1
+        self._running.difference_update(share.partitions)
         self.rounds += 1
         if failure is not None:
-            self.failure = failure
+            if self.failure is None:
+                self.failure = failure
+                self._on_failure(failure)
             self._idle.set()
-            self._on_failure(failure)
             return
-        for partition, mark in batch:
+        if self.failure is not None:
+            return
+        for partition, mark in zip(share.partitions, share.marks, strict=True):
             partition.flushed(mark)
         if self._dirty:
-            self._start_round()
+            self._start()
         else:
             self._settle()
 
@@ -113,12 +155,29 @@ class Flusher:
         if self.failure is None:
             await self._idle.wait()
 
+    def close(self) -> None:
+        """End the threads; what they are doing is finished first. Blocking."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
-def _flush_all(partitions: Sequence[Flushable]) -> StorageError | None:
-    """Runs in a thread."""
-    try:
-        for partition in partitions:
-            partition.flush_log()
-    except StorageError as error:
-        return error
-    return None
+
+def _sync_shares(
+    jobs: SimpleQueue[Share | None],
+    loop: asyncio.AbstractEventLoop,
+    finish: Callable[[Share, StorageError | None], None],
+) -> None:
+    """A thread's life: until it is told None, or the loop is gone."""
+    while (share := jobs.get()) is not None:
+        failure = None
+        try:
+            for partition in share.partitions:
+                partition.flush_log()
+        except StorageError as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(finish, share, failure)
+        except RuntimeError:
+            return  # the loop was closed without `close`: nobody waits any more

@@ -14,7 +14,7 @@ from mainstem.runtime import partition_lookup
 from mainstem.runtime.groups import Groups
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partition import Partition
-from mainstem.runtime.partition_outcomes import ReadOutcome
+from mainstem.runtime.partition_outcomes import ReadOutcome, ReadUpTo
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.purgatory import DelayedFetch
 
@@ -72,17 +72,20 @@ class RuntimeNode:
 
     async def _read(self, partition: Partition, offset: int, max_bytes: int) -> ReadOutcome:
         try:
-            return partition.read(offset, max_bytes, read_committed=True, may_block=False)
+            return partition.read(offset, max_bytes, up_to=ReadUpTo.LAST_STABLE_OFFSET, may_block=False)
         except WouldBlock:
             return await asyncio.get_running_loop().run_in_executor(
-                self._executor, lambda: partition.read(offset, max_bytes, read_committed=True, may_block=True)
+                self._executor,
+                lambda: partition.read(offset, max_bytes, up_to=ReadUpTo.LAST_STABLE_OFFSET, may_block=True),
             )
 
     def log_start_offset(self, partition: TopicPartition) -> int:
         return self._partition(partition).log_start_offset
 
     def high_watermark(self, partition: TopicPartition) -> int:
-        return self._partition(partition).high_watermark
+        hosted = self._partition(partition)
+        hosted.want_all()
+        return hosted.high_watermark
 
     def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
         found = partition_lookup.offset_for_time(self._partition(partition), timestamp)

@@ -6,7 +6,6 @@ flush; with `interval` and `none` it follows the log end.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
@@ -18,6 +17,7 @@ from mainstem.core.log import retention
 from mainstem.core.log.aborted import AbortedTransaction, encode_index
 from mainstem.core.log.append import plan_append
 from mainstem.core.log.append_run import plan_run, run_limits, takes_plain_batches
+from mainstem.core.log.flush_policy import LINGER_BYTES, FlushPolicy
 from mainstem.core.log.state import LogState
 from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
@@ -26,13 +26,8 @@ from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.runtime import partition_opening
 from mainstem.runtime.flusher import AppendedMark, Flusher
 from mainstem.runtime.partition_opening import OpenedLog
-from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome
-
-FLUSH_INTERVAL_MS_DEFAULT = 1000
-"""Of flush policy `interval` where Kafka's flush.ms is longer; Kafka's own default is never."""
-FLUSH_LINGER_MS = 5
-"""How long appends that nobody waits for (acks=0 and 1, no reader at the end) may gather before their flush."""
-REPLAY_CHUNK_BYTES = 1 << 20
+from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome, ReadUpTo
+from mainstem.runtime.partition_replay import replay_batches
 
 
 class Partition:
@@ -83,11 +78,13 @@ class Partition:
         self.fetch_requests = self.fetch_failures = 0
         self.is_closed = False
         self.in_sync_replicas = 1
+        self.replicas: tuple[int, ...] = ()
 
     def configure(self, config: TopicConfig) -> None:
         """The topic's settings, now or changed."""
         self.config = config
         self._takes_plain_batches = takes_plain_batches(config)
+        self._flush_policy = FlushPolicy.of(config, is_durable=self._is_durable)
 
     # --------------------------------------------------------------------------------------------------------- opening
 
@@ -241,16 +238,17 @@ class Partition:
         self._appended_bytes += size
         self.bytes_in += size
         self.messages_in += records_count
-        if self._is_durable and self.config.flush_policy == "commit":
-            if self.fetch_waiters:
-                self._flusher.mark_dirty(self)
-            else:
-                # Nobody waits yet; who asks for the commit (`when_committed`) starts the flush at once.
-                self._flusher.mark_within(self, FLUSH_LINGER_MS)
-            return
-        if self._is_durable and self.config.flush_policy == "interval":
-            self._flusher.mark_within(self, min(self.config.flush_ms, FLUSH_INTERVAL_MS_DEFAULT))
-        self._advance(AppendedMark(end, self._appended_bytes))
+        uncommitted_bytes = self._appended_bytes - self.readable_bytes
+        commits_by_flush, messages, within_ms = self._flush_policy
+        if not commits_by_flush:
+            self._advance(AppendedMark(end, self._appended_bytes))
+        if (
+            commits_by_flush and (self.fetch_waiters or uncommitted_bytes > LINGER_BYTES)
+        ) or end - self.flushed_offset >= messages:
+            self._flusher.mark_dirty(self)
+        elif within_ms >= 0:
+            # Nobody waits yet; who asks for what is uncommitted (`when_committed`, `want_all`) starts the flush at once.
+            self._flusher.mark_within(self, within_ms)
 
     def _roll(self, log: PartitionLog) -> None:
         if self.config.is_compacted:
@@ -283,6 +281,13 @@ class Partition:
         else:
             self._commit_waiters.append((offset, callback))
             self._flusher.mark_dirty(self)
+
+    def want_all(self) -> bool:
+        """Somebody asks for the end of the log; False if some of it is not committed yet, which a flush then changes soon."""
+        if self._high_watermark >= self._log_end_offset:
+            return True
+        self._flusher.mark_dirty(self)
+        return False
 
     def flush_log(self) -> None:
         """Runs in the flusher's thread. Raises: StorageError."""
@@ -321,35 +326,49 @@ class Partition:
 
     # ------------------------------------------------------------------------------------------------------------ reading
 
-    def read(self, offset: int, max_bytes: int, *, read_committed: bool, may_block: bool) -> ReadOutcome:
-        """Committed batches from the one that contains `offset`. Raises: WouldBlock (only without `may_block`)."""
-        log = self.log
+    def read(
+        self, offset: int, max_bytes: int, *, up_to: ReadUpTo, may_block: bool, last_fetched_epoch: int = -1
+    ) -> ReadOutcome:
+        """Batches from the one that contains `offset`; the first is whole even if it is larger than `max_bytes`.
+
+        `last_fetched_epoch` is that of the reader's last record, -1 if it does not say. Raises: WouldBlock (only without
+        `may_block`), StorageError. Source: KIP-595; Kafka's `Partition.readRecords`, 4.1.
+        """
+        log = self._log if self._log is not None else self._open()
         high_watermark, start = self._high_watermark, self._log_start_offset
         stable = self.last_stable_offset
         if offset < start or offset > self._log_end_offset:
             return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, stable, start)
-        end = stable if read_committed else high_watermark
-        data = log.read(offset, end, max_bytes, may_block=may_block) if offset < end else b""
+        if last_fetched_epoch >= 0:
+            epoch, epoch_end = self.end_offset_for_epoch(last_fetched_epoch)
+            if epoch < 0:
+                return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE, b"", high_watermark, stable, start)
+            if epoch < last_fetched_epoch or epoch_end < offset:
+                return ReadOutcome(ErrorCode.NONE, b"", high_watermark, stable, start, (), (epoch, epoch_end))
+        end = high_watermark
+        if up_to is not ReadUpTo.HIGH_WATERMARK:
+            end = stable if up_to is ReadUpTo.LAST_STABLE_OFFSET else self._log_end_offset
+        if offset < end:
+            data = log.read(offset, end, max_bytes, may_block=may_block)
+        else:
+            data = b""
+            self.want_all()
         self.bytes_out += len(data)
-        aborted = self._aborted_in(data, offset) if read_committed and self.state.transactions.aborted else ()
+        aborted: Sequence[tuple[int, int]] = ()
+        if up_to is ReadUpTo.LAST_STABLE_OFFSET and data and self.state.transactions.aborted:
+            aborted = self._aborted_in(data, offset)
         return ReadOutcome(ErrorCode.NONE, data, high_watermark, stable, start, aborted)
 
-    def _aborted_in(self, data: Buffer, offset: int) -> Sequence[AbortedTransaction]:
+    def _aborted_in(self, data: Buffer, offset: int) -> Sequence[tuple[int, int]]:
         end = offset
         for _, header in iterate(data):
             end = header.next_offset
-        return self.state.transactions.aborted.overlapping(offset, end)
+        return [(a.producer_id, a.first_offset) for a in self.state.transactions.aborted.overlapping(offset, end)]
 
-    async def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
-        """Raw batches up to the log end of this moment, for rebuilding a coordinator's state."""
-        log, end = self.log, self._log_end_offset
-        offset = max(from_offset, self._log_start_offset)
-        loop = asyncio.get_running_loop()
-        while offset < end:
-            data, offset = await loop.run_in_executor(self._executor, _read_whole, log, offset, end)
-            if not data:
-                return
-            yield data
+    def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
+        """Raw batches up to the log end of this moment."""
+        log = self.log
+        return replay_batches(log, max(from_offset, self._log_start_offset), self._log_end_offset, self._executor)
 
     # -------------------------------------------------------------------------------------------------------- housekeeping
 
@@ -395,12 +414,3 @@ class Partition:
 
     def storage_failed(self, error: StorageError) -> None:
         self.fail_waiters(ErrorCode.KAFKA_STORAGE_ERROR)
-
-
-def _read_whole(log: PartitionLog, offset: int, end: int) -> tuple[bytes, int]:
-    """Whole batches only, and the offset after them. Runs in a thread."""
-    data = log.read(offset, end, REPLAY_CHUNK_BYTES)
-    stop = 0
-    for position, header in iterate(data):
-        stop, offset = position + header.size, header.next_offset
-    return bytes(memoryview(data)[:stop]), offset

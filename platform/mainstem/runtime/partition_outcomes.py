@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from mainstem.api.files import Buffer
-from mainstem.core.log.aborted import AbortedTransaction
 from mainstem.model.errors import ErrorCode
 
 
@@ -26,12 +26,23 @@ class AppendOutcome(NamedTuple):
     message: str | None = None
 
 
+class ReadUpTo(IntEnum):
+    """How far a reader may see."""
+
+    HIGH_WATERMARK = 0
+    LAST_STABLE_OFFSET = 1
+    LOG_END = 2
+    """For followers: what they read is what makes it committed."""
+
+
 class ReadOutcome(NamedTuple):
-    """`aborted` is filled for read_committed only: the transactions whose records the reader must skip."""
+    """`aborted`: (producer id, first offset) of the aborted transactions among `data`, for readers up to the last stable offset."""
 
     error: ErrorCode
     data: Buffer
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
-    aborted: Sequence[AbortedTransaction] = ()
+    aborted: Sequence[tuple[int, int]] = ()
+    diverging: tuple[int, int] | None = None
+    """(epoch, its end offset) where the reader's log is another one than this; there is no data then."""

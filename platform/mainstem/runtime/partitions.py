@@ -25,11 +25,9 @@ LOG_STARTS = "log-start-offset-checkpoint"
 class LogDirectory:
     """One store and its flusher."""
 
-    def __init__(
-        self, store: LogStore, executor: Executor, on_failure: Callable[[LogStore, StorageError], None]
-    ) -> None:
+    def __init__(self, store: LogStore, on_failure: Callable[[LogStore, StorageError], None]) -> None:
         self.store = store
-        self.flusher = Flusher(executor, lambda error: on_failure(store, error))
+        self.flusher = Flusher(lambda error: on_failure(store, error))
         self.recovery_points = dict(store.read_checkpoint(RECOVERY_POINTS))
         self.log_starts = dict(store.read_checkpoint(LOG_STARTS))
         self.hosted = 0
@@ -56,7 +54,7 @@ class Partitions:
         self._clock = clock
         self._log = log
         self._is_durable = is_durable
-        self.directories = [LogDirectory(store, executor, self._storage_failed) for store in stores]
+        self.directories = [LogDirectory(store, self._storage_failed) for store in stores]
         self._by_name: dict[tuple[str, int], Partition] = {}
         # Keyed as the wire has it, a topic's UTF-8 name or its id: one lookup per partition on the hot path.
         self._by_wire: dict[tuple[bytes, int], Partition] = {}
@@ -124,11 +122,13 @@ class Partitions:
             if hosted is not None:
                 hosted.leader_epoch = registration.leader_epoch
                 hosted.in_sync_replicas = len(registration.isr)
+                hosted.replicas = tuple(registration.replicas)
                 continue
             config = config or TopicConfig.resolve(topic.configs, self._config)
-            self._host(topic, registration.partition, registration.leader_epoch, config)
+            partition = self._host(topic, registration.partition, registration.leader_epoch, config)
+            partition.replicas = tuple(registration.replicas)
 
-    def _host(self, topic: TopicImage, index: int, leader_epoch: int, config: TopicConfig) -> None:
+    def _host(self, topic: TopicImage, index: int, leader_epoch: int, config: TopicConfig) -> Partition:
         topic_partition = TopicPartition(topic.name, index)
         home = self._homes.get(topic_partition)
         if home is None:
@@ -150,6 +150,7 @@ class Partitions:
         self._by_name[topic.name, index] = partition
         self._by_wire[topic.name.encode(), index] = partition
         self._by_wire[topic.topic_id, index] = partition
+        return partition
 
     def _drop_topic(self, name: str) -> None:
         for key in [k for k in self._by_name if k[0] == name]:
@@ -224,6 +225,8 @@ class Partitions:
         await loop.run_in_executor(self._executor, self._close_logs)
 
     def _close_logs(self) -> None:
+        for directory in self.directories:
+            directory.flusher.close()
         for partition in self._by_name.values():
             if partition.is_open and partition.flushed_offset < partition.log_end_offset:
                 try:

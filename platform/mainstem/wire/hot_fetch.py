@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mainstem.core.fetch.session import FetchPartition
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.codec import decode, request_schema, skip_tags
 from mainstem.wire.compile import MalformedMessage, read_uvarint, write_uvarint
@@ -21,15 +22,6 @@ MAX_BYTES_UNLIMITED = 0x7FFFFFFF
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
 _INT64 = struct.Struct(">q")
-
-
-class FetchPartition(NamedTuple):
-    partition: int
-    current_leader_epoch: int
-    fetch_offset: int
-    last_fetched_epoch: int
-    log_start_offset: int
-    max_bytes: int
 
 
 class FetchTopic(NamedTuple):
@@ -66,6 +58,8 @@ class FetchedPartition(NamedTuple):
     records: bytes | bytearray | memoryview
     aborted: Sequence[tuple[int, int]] | None = None
     """(producer id, first offset) of transactions that a read_committed client must drop; None for read_uncommitted."""
+    diverging: tuple[int, int] | None = None
+    """(epoch, its end offset) from which on the reader's log is another one than ours (KIP-595); v12 and later."""
 
 
 class FetchedTopic(NamedTuple):
@@ -208,6 +202,7 @@ def _skip_tags(frame: memoryview, position: int) -> int:
 
 _PARTITION_4 = struct.Struct(">ihqq")
 _PARTITION_5 = struct.Struct(">ihqqq")
+_DIVERGING = struct.Struct(">bbbiqb")
 
 
 def encode_response(
@@ -242,7 +237,7 @@ def _encode_topics_legacy(
         out += _INT16.pack(len(topic))
         out += topic
         out += _INT32.pack(len(partitions))
-        for index, error, high_watermark, stable, log_start, records, aborted in partitions:
+        for index, error, high_watermark, stable, log_start, records, aborted, _ in partitions:
             if version >= 5:
                 out += _PARTITION_5.pack(index, error, high_watermark, stable, log_start)
             else:
@@ -271,7 +266,7 @@ def _encode_topics_flexible(
             write_uvarint(out, len(topic) + 1)
         out += topic
         write_uvarint(out, len(partitions) + 1)
-        for index, error, high_watermark, stable, log_start, records, aborted in partitions:
+        for index, error, high_watermark, stable, log_start, records, aborted, diverging in partitions:
             out += _PARTITION_5.pack(index, error, high_watermark, stable, log_start)
             if aborted is None:
                 out.append(0)
@@ -284,7 +279,7 @@ def _encode_topics_flexible(
             if records:
                 buffers += (out, records)
                 out = bytearray()
-            out.append(0)
+            out += b"\0" if diverging is None else _DIVERGING.pack(1, 0, 13, *diverging, 0)
         out.append(0)
     out.append(0)
     buffers.append(out)

@@ -1,4 +1,4 @@
-"""One segment in memory: a row of batches and, in step with it, flat arrays in which offsets, times and sizes are found by bisection."""
+"""One segment in memory: a row of batches and, in step with it, flat arrays in which offsets, times and sizes are bisected."""
 
 from __future__ import annotations
 

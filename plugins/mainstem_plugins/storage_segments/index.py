@@ -72,6 +72,11 @@ class SegmentIndex:
         slot = bisect_right(self.offsets, offset - self.base_offset) - 1
         return self.positions[slot] if slot >= 0 else 0
 
+    def start_before(self, position: int) -> int:
+        """Where the last indexed batch begins that begins at or before `position`; 0 if there is none."""
+        slot = bisect_right(self.positions, position) - 1
+        return self.positions[slot] if slot >= 0 else 0
+
     def offset_before_time(self, timestamp: int) -> int | None:
         """An offset at or before the first batch whose max timestamp is >= `timestamp`; None: start of the segment."""
         slot = bisect_right(self.times, timestamp - 1) - 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mainstem.api.files import Buffer
 from mainstem.api.storage import BatchSpan, SegmentInfo
-from mainstem.model.batch import HEADER_BYTES, BatchHeader, batch_size
+from mainstem.model.batch import HEADER_BYTES, LENGTH_PREFIX_BYTES, BatchHeader, base_offset, batch_size
 from mainstem.model.errors import StorageError
 from mainstem_plugins.storage_segments import names
 from mainstem_plugins.storage_segments.aside import Aside
@@ -130,7 +130,21 @@ class SegmentLog(SegmentFolder):
             raise self._failed(error) from error
         if position + len(data) == stop:
             self._remember(min(end_offset, self._next_base(segment)), segment, stop)
+        else:
+            self._remember_after(data, segment, position)
         return data
+
+    def _remember_after(self, data: Buffer, segment: Segment, position: int) -> None:
+        """A reader comes back for what follows the last whole batch; from the index it is a few steps to there."""
+        end, size = position + len(data), 0
+        at = max(segment.lookup().start_before(end - 1), position) - position
+        while len(data) - at >= HEADER_BYTES:
+            size = batch_size(data, at)
+            if size < HEADER_BYTES or at + size > len(data):
+                break
+            at += size
+        if size >= HEADER_BYTES and len(data) - at >= LENGTH_PREFIX_BYTES:
+            self._remember(base_offset(data, at), segment, position + at)
 
     def _find(self, offset: int, *, may_block: bool) -> tuple[Segment, int] | None:
         segments = self._segments

@@ -36,6 +36,7 @@ class BrokerNode(abc.ABC):
         self._parent_folder = parent_folder
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path()
+        self._command: list[str] = []
 
     @property
     def log_dir(self) -> Path:
@@ -82,27 +83,39 @@ class BrokerNode(abc.ABC):
         """
         for attempt in range(1, _START_ATTEMPTS + 1):
             self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self._parent_folder))
-            command = self.prepare()
-            began = time.monotonic()
-            with self.log_path.open("wb") as log:
-                self._process = subprocess.Popen(
-                    command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-                )
-            if self._answers(began):
-                self.seconds_to_answer = time.monotonic() - began
+            self._command = self.prepare()
+            if self._run(_READY_TIMEOUT_S):
                 return
             printed = self.printed()
             self.remove()
             if attempt == _START_ATTEMPTS:
                 raise PeerUnavailableError(f"{self.name} did not start:\n{printed}")
 
-    def end(self) -> None:
+    def start_again(self, *, timeout_s: float = _READY_TIMEOUT_S) -> None:
+        """Start the broker that has been ended or killed with what is in its folder, on the same ports.
+
+        Raises:
+            PeerUnavailableError: it did not answer in `timeout_s`; the text holds the end of its log.
+        """
+        assert self._process is None, "the broker is still running"
+        assert self._command, "the broker has never been started"
+        if not self._run(timeout_s):
+            raise PeerUnavailableError(f"{self.name} did not start again:\n{self.printed()}")
+
+    def kill(self) -> None:
+        """End the broker as a crash would, with no chance to put anything in order; its folder stays."""
+        assert self._process is not None, "the broker is not running"
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def end(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """End the broker cleanly, by force when it does not end; its folder stays."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(_STOP_TIMEOUT_S)
+            self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -113,10 +126,20 @@ class BrokerNode(abc.ABC):
         self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _answers(self, began: float) -> bool:
-        """Ask until the broker answers; False when it died or `_READY_TIMEOUT_S` passed since `began`."""
+    def _run(self, timeout_s: float) -> bool:
+        began = time.monotonic()
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            )
+        answers = self._answers(began + timeout_s)
+        self.seconds_to_answer = time.monotonic() - began
+        return answers
+
+    def _answers(self, deadline: float) -> bool:
+        """Ask until the broker answers; False when it died or the deadline passed."""
         assert self._process is not None, "asked before the start"
-        while time.monotonic() - began < _READY_TIMEOUT_S:
+        while time.monotonic() < deadline:
             try:
                 # Apache Kafka opens its listener when the node is registered: an answer means it is ready.
                 return ask_served_versions(self.bootstrap, timeout_s=5.0).error_code == 0

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from mainstem.broker.connection import BUFFER_BYTES_KEPT, BUFFER_BYTES_START, OUT_BYTES_MAX, Connection
+from mainstem.broker.connection import OUT_BYTES_MAX, Connection
+from mainstem.broker.memory import Memory
+from mainstem.broker.receive_buffer import BUFFER_BYTES_START, SMALL_READS_BEFORE_SHRINK
 from mainstem.broker.reply import ReplySlot
 
 
@@ -19,6 +21,7 @@ class Transport:
         self.written: list[bytes] = []
         self.is_reading = True
         self.is_closed = False
+        self.unsent = 0
 
     def get_extra_info(self, name: str) -> tuple[str, int]:
         return ("127.0.0.1", 1)
@@ -37,6 +40,9 @@ class Transport:
     def resume_reading(self) -> None:
         self.is_reading = True
 
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
     def is_closing(self) -> bool:
         return self.is_closed
 
@@ -50,6 +56,7 @@ class Handler:
     frame_bytes_max = 1 << 20
 
     def __init__(self) -> None:
+        self.memory = Memory(request_bytes_max=4 << 20)
         self.frames: list[bytes] = []
         self.answer: Callable[[Connection, bytes], None] = lambda connection, frame: None
         self.reasons: list[str | None] = []
@@ -105,10 +112,74 @@ async def test_frames_arrive_whole_however_they_are_cut(connection: Connection, 
 async def test_buffer_grows_to_the_frame_and_shrinks_again(connection: Connection, handler: Handler) -> None:
     feed(connection, framed(b"x" * 900_000))
     assert handler.frames[-1] == b"x" * 900_000
-    assert len(connection._buffer) <= BUFFER_BYTES_KEPT
-    for _ in range(200):
+    assert handler.memory.request_bytes == len(connection._buffer.data) - BUFFER_BYTES_START > 0
+    for _ in range(SMALL_READS_BEFORE_SHRINK + 1):
         feed(connection, framed(b"small"))
-    assert len(connection._buffer) == BUFFER_BYTES_START
+    assert len(connection._buffer.data) == BUFFER_BYTES_START
+    assert handler.memory.request_bytes == 0
+
+
+async def test_announced_bytes_cost_nothing_before_they_come(connection: Connection, handler: Handler) -> None:
+    feed(connection, struct.pack(">i", 1 << 20) + b"the beginning")
+    assert len(connection._buffer.data) == BUFFER_BYTES_START
+    feed(connection, b"x" * 100_000)
+    assert len(connection._buffer.data) <= 4 * 100_000
+
+
+async def test_quiet_connection_gives_its_memory_back(connection: Connection, handler: Handler) -> None:
+    feed(connection, framed(b"x" * 900_000))
+    connection.give_memory_back()
+    assert handler.memory.request_bytes == 0
+    feed(connection, framed(b"next"))
+    assert handler.frames[-1] == b"next"
+
+
+async def test_half_requests_wait_where_memory_has_run_out_and_go_on_when_there_is_some(handler: Handler) -> None:
+    """Eight clients are in the middle of a megabyte each, four megabytes are allowed: some wait, all are served in the end."""
+    handler.memory = Memory(request_bytes_max=4 << 20)
+    request = framed(b"x" * ((1 << 20) - 10))
+    lines = []
+    for _ in range(8):
+        transport = Transport()
+        line = Connection(handler, "PLAINTEXT")
+        line.connection_made(transport)  # type: ignore[arg-type]
+        lines.append((line, transport, bytearray(request)))
+    most = 0
+    for _ in range(1000):
+        for line, transport, left in lines:
+            if transport.is_reading and left:
+                # All but the last byte first: nobody is finished while the others still want memory.
+                others = any(len(rest) > 1 for _, t, rest in lines if t.is_reading)
+                view = line.get_buffer(-1)
+                size = min(50_000, len(left) - 1, len(view)) if others else 1
+                if size:
+                    view[:size] = left[:size]
+                    line.buffer_updated(size)
+                    del left[:size]
+            most = max(most, handler.memory.request_bytes)
+        for line, _, _ in lines:
+            line.give_memory_back()
+        if not any(left for _, _, left in lines):
+            break
+    assert len(handler.frames) == 8
+    assert most <= 6 << 20
+    for line, _, _ in lines:
+        line.connection_lost(None)
+    assert handler.memory.request_bytes == 0
+
+
+async def test_unsent_replies_are_counted_and_make_fetches_smaller(
+    connection: Connection, handler: Handler, transport: Transport
+) -> None:
+    handler.answer = lambda line, frame: line.send((b"reply",))
+    transport.unsent = 200 << 20
+    feed(connection, framed(b"1"))
+    assert handler.memory.reply_bytes == 200 << 20
+    assert handler.memory.fetch_bytes(50 << 20) == 1 << 20
+    transport.unsent = 0
+    connection.resume_writing()
+    assert handler.memory.reply_bytes == 0
+    assert handler.memory.fetch_bytes(50 << 20) == 50 << 20
 
 
 @pytest.mark.parametrize("length", [-1, (1 << 20) + 1, 2**31 - 1])

@@ -15,6 +15,7 @@ from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.runtime.flusher import AppendedMark
 from mainstem.runtime.partition import Partition
+from mainstem.runtime.partition_outcomes import ReadUpTo
 from mainstem.runtime.purgatory import DelayedFetch
 from mainstem_plugins.storage_memory.store import MemoryStore
 
@@ -112,9 +113,9 @@ def test_memory_is_committed_at_once(make_partition: Any) -> None:
 def test_readers_see_committed_records_only(make_partition: Any, flusher: ManualFlusher) -> None:
     partition = make_partition()
     partition.append_batch(batch(2))
-    assert not partition.read(0, 1000, read_committed=False, may_block=True).data
+    assert not partition.read(0, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True).data
     flusher.finish(flusher.start())
-    columns = records.decode(bytes(partition.read(0, 1000, read_committed=False, may_block=True).data))
+    columns = records.decode(bytes(partition.read(0, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True).data))
     assert columns.offsets == [0, 1]
 
 
@@ -122,7 +123,7 @@ def test_readers_see_committed_records_only(make_partition: Any, flusher: Manual
 def test_offset_outside_the_log_is_out_of_range(make_partition: Any, offset: int) -> None:
     partition = make_partition(is_durable=False)
     partition.append_batch(batch(2))
-    outcome = partition.read(offset, 1000, read_committed=False, may_block=True)
+    outcome = partition.read(offset, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True)
     assert outcome.error is ErrorCode.OFFSET_OUT_OF_RANGE
 
 
@@ -201,7 +202,7 @@ def test_append_gives_offsets_and_leader_epoch_and_leaves_the_rest_alone(make_pa
     partition.append_batch(batch(4))
     sent = batch(2, value=b"payload")
     partition.append_batch(sent)
-    stored = bytes(partition.read(4, 1000, read_committed=False, may_block=True).data)
+    stored = bytes(partition.read(4, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True).data)
     assert stored[8:12] == sent[8:12]
     assert stored[16:] == sent[16:]
     assert (int.from_bytes(stored[:8]), int.from_bytes(stored[12:16])) == (4, 3)
@@ -212,7 +213,7 @@ def test_log_append_time_is_stamped_by_the_broker(make_partition: Any) -> None:
     partition = make_partition(is_durable=False, message_timestamp_type="LogAppendTime")
     outcome = partition.append_batch(records.encode([None], [b"v"], [5]))
     assert outcome.log_append_time_ms == VirtualClock().now_ms()
-    stored = bytes(partition.read(0, 1000, read_committed=False, may_block=True).data)
+    stored = bytes(partition.read(0, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True).data)
     assert records.decode(stored).timestamps == [VirtualClock().now_ms()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from mainstem.broker.context import RequestContext
@@ -19,6 +20,7 @@ from mainstem.wire.messages.list_offsets import (
     ListOffsetsTopicResponse,
 )
 
+COMMIT_WAIT_S = 5.0
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
 
 
@@ -27,6 +29,39 @@ def handle(
 ) -> ListOffsetsResponse | Coroutine[Any, Any, ListOffsetsResponse]:
     if any(p.timestamp >= 0 or p.timestamp == MAX_TIMESTAMP for t in request.topics for p in t.partitions):
         return _handle_lookups(services, request)
+    uncommitted = _uncommitted(services, request)
+    if uncommitted:
+        return _handle_when_committed(services, request, uncommitted)
+    return _answer_all(services, request)
+
+
+def _uncommitted(services: Services, request: ListOffsetsRequest) -> list[Partition]:
+    """Who asks where a log ends shall hear of what was acknowledged (acks=1) a moment ago, too."""
+    found = (services.partitions.get(t.name, p.partition_index) for t in request.topics for p in t.partitions)
+    return [p for p in found if p is not None and p.is_open and not p.want_all()]
+
+
+async def _handle_when_committed(
+    services: Services, request: ListOffsetsRequest, uncommitted: list[Partition]
+) -> ListOffsetsResponse:
+    await _commit(uncommitted)
+    return _answer_all(services, request)
+
+
+async def _commit(uncommitted: list[Partition]) -> None:
+    loop = asyncio.get_running_loop()
+    waits: list[asyncio.Future[ErrorCode]] = [loop.create_future() for _ in uncommitted]
+    for partition, wait in zip(uncommitted, waits, strict=True):
+        partition.when_committed(partition.log_end_offset - 1, partial(_settle, wait))
+    await asyncio.wait(waits, timeout=COMMIT_WAIT_S)
+
+
+def _settle(wait: asyncio.Future[ErrorCode], error: ErrorCode) -> None:
+    if not wait.done():
+        wait.set_result(error)
+
+
+def _answer_all(services: Services, request: ListOffsetsRequest) -> ListOffsetsResponse:
     return ListOffsetsResponse(
         topics=[
             ListOffsetsTopicResponse(
@@ -42,6 +77,8 @@ def handle(
 
 async def _handle_lookups(services: Services, request: ListOffsetsRequest) -> ListOffsetsResponse:
     """Looking for a time may read from the disk, so the whole request is answered off the loop."""
+    if uncommitted := _uncommitted(services, request):
+        await _commit(uncommitted)
     topics = []
     for topic in request.topics:
         rows = []

@@ -84,6 +84,7 @@ class BrokerConfig:
     log_segment_delete_delay_ms: int
     log_storage: str
     max_connections: int
+    max_incremental_fetch_session_cache_slots: int
     message_max_bytes: int
     metrics_host: str
     metrics_port: int | None

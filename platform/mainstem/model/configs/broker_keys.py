@@ -332,6 +332,13 @@ _NETWORK = [
     ),
     dynamic("max.connections", INT, INT_MAX, "How many connections may be open at a time.", at_least(0)),
     fixed("fetch.max.bytes", INT, "57671680", "The most bytes one Fetch response carries.", at_least(1024)),
+    fixed(
+        "max.incremental.fetch.session.cache.slots",
+        INT,
+        "1000",
+        "How many fetch sessions are kept; clients beyond that send full requests.",
+        at_least(0),
+    ),
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 

@@ -90,7 +90,6 @@ log.dir.failure.timeout.ms long fixed 30000
 max.connection.creation.rate int dynamic 2147483647
 max.connections.per.ip int dynamic 2147483647
 max.connections.per.ip.overrides string dynamic ""
-max.incremental.fetch.session.cache.slots int fixed 1000
 max.request.partition.size.limit int fixed 2000
 metadata.log.dir string fixed -
 metadata.log.max.record.bytes.between.snapshots long fixed 20971520

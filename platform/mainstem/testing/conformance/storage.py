@@ -3,46 +3,26 @@
 @pytest.mark.parametrize("check", storage.CHECKS, ids=lambda c: c.__name__)
 def test_conforms(check, tmp_path):
     check(lambda: MyStore(tmp_path))          the same place each time: a second call is a restart
+
+Stores that keep their data over a restart run `DURABLE_CHECKS`, which holds the others too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from mainstem.api.storage import BatchSpan, LogStore, PartitionLog
-from mainstem.model import records
-from mainstem.model.batch import iterate, patch_offset, read_header
-from mainstem.model.ids import TopicId, TopicPartition
+from mainstem.testing.conformance import storage_borders, storage_places, storage_rewrites
+from mainstem.testing.conformance.storage_samples import (
+    PARTITION,
+    TOPIC_ID,
+    MakeStore,
+    append,
+    batch_at,
+    filled,
+    offsets_in,
+)
 
-MakeStore = Callable[[], LogStore]
-PARTITION = TopicPartition("orders", 0)
-TOPIC_ID = TopicId(bytes(range(16)))
-
-
-def batch_at(offset: int, count: int = 1, timestamp: int = 1000, payload: bytes = b"v") -> bytearray:
-    """A record batch with that place in the log."""
-    keys: list[bytes | None] = [b"k"] * count
-    values: list[bytes | None] = [payload] * count
-    batch = bytearray(records.encode(keys, values, [timestamp] * count))
-    patch_offset(batch, 0, offset, 0)
-    return batch
-
-
-def append(log: PartitionLog, batch: bytearray) -> None:
-    header = read_header(batch)
-    log.append((batch,), (BatchSpan(len(batch), header.base_offset, header.last_offset, header.max_timestamp),))
-
-
-def offsets_in(data: bytes | bytearray | memoryview) -> list[int]:
-    return [header.base_offset for _, header in iterate(data)]
-
-
-def _filled(make_store: MakeStore, count: int = 10, size: int = 1) -> tuple[LogStore, PartitionLog]:
-    store = make_store()
-    log = store.open_log(PARTITION, TOPIC_ID)
-    for offset in range(0, count * size, size):
-        append(log, batch_at(offset, size, timestamp=1000 + offset))
-    return store, log
+__all__ = ["CHECKS", "DURABLE_CHECKS", "PARTITION", "TOPIC_ID", "MakeStore", "append", "batch_at", "offsets_in"]
 
 
 def check_new_log_is_empty(make_store: MakeStore) -> None:
@@ -53,7 +33,7 @@ def check_new_log_is_empty(make_store: MakeStore) -> None:
 
 
 def check_reads_what_was_appended(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     assert log.end_offset == 10
     assert offsets_in(log.read(0, 10, 1 << 20)) == list(range(10))
     assert offsets_in(log.read(7, 10, 1 << 20)) == [7, 8, 9]
@@ -61,22 +41,22 @@ def check_reads_what_was_appended(make_store: MakeStore) -> None:
 
 
 def check_read_starts_with_the_batch_that_contains_the_offset(make_store: MakeStore) -> None:
-    _, log = _filled(make_store, count=4, size=5)
+    _, log = filled(make_store, count=4, size=5)
     assert offsets_in(log.read(7, 20, 1 << 20)) == [5, 10, 15]
 
 
 def check_read_ends_at_the_given_offset(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     assert offsets_in(log.read(2, 6, 1 << 20)) == [2, 3, 4, 5]
 
 
 def check_first_batch_is_whole_however_small_the_limit(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     assert offsets_in(log.read(3, 10, 1)) == [3]
 
 
 def check_finds_offsets_by_time(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     assert log.offset_for_time(1004, 10) == 4
     assert log.offset_for_time(0, 10) == 0
     assert log.offset_for_time(1010, 10) is None
@@ -84,7 +64,7 @@ def check_finds_offsets_by_time(make_store: MakeStore) -> None:
 
 
 def check_rolls_and_reads_across_segments(make_store: MakeStore) -> None:
-    _, log = _filled(make_store, count=3)
+    _, log = filled(make_store, count=3)
     log.roll(3)
     append(log, batch_at(3, timestamp=2000))
     assert [s.base_offset for s in log.segments()] == [0, 3]
@@ -106,7 +86,7 @@ def check_a_read_leaves_no_hole_before_the_next_segment(make_store: MakeStore) -
 
 
 def check_truncate_cuts_and_appends_go_on(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     log.truncate(6)
     assert log.end_offset == 6
     append(log, batch_at(6, timestamp=9999))
@@ -115,7 +95,7 @@ def check_truncate_cuts_and_appends_go_on(make_store: MakeStore) -> None:
 
 
 def check_delete_before_keeps_the_active_segment(make_store: MakeStore) -> None:
-    _, log = _filled(make_store, count=3)
+    _, log = filled(make_store, count=3)
     log.roll(3)
     append(log, batch_at(3))
     assert list(log.delete_before(2)) == []
@@ -125,7 +105,7 @@ def check_delete_before_keeps_the_active_segment(make_store: MakeStore) -> None:
 
 
 def check_reset_empties_the_log(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     log.reset(100)
     assert (log.end_offset, log.size) == (100, 0)
     append(log, batch_at(100))
@@ -134,7 +114,7 @@ def check_reset_empties_the_log(make_store: MakeStore) -> None:
 
 def check_keeps_everything_over_a_restart(make_store: MakeStore) -> None:
     """Durable stores only."""
-    store, log = _filled(make_store, count=5)
+    store, log = filled(make_store, count=5)
     log.roll(5)
     append(log, batch_at(5, timestamp=7000))
     log.put_sidecar("snapshot", 5, b"state")
@@ -160,7 +140,7 @@ def check_keeps_everything_over_a_restart(make_store: MakeStore) -> None:
 
 
 def check_recovery_cuts_before_the_first_refused_batch(make_store: MakeStore) -> None:
-    _, log = _filled(make_store)
+    _, log = filled(make_store)
     log.recover(0, lambda header, data: header.base_offset < 4)
     assert log.end_offset == 4
     assert offsets_in(log.read(0, 10, 1 << 20)) == [0, 1, 2, 3]
@@ -179,7 +159,7 @@ def check_sidecars_are_kept_by_kind_and_offset(make_store: MakeStore) -> None:
 
 
 def check_deleted_logs_are_gone(make_store: MakeStore) -> None:
-    store, log = _filled(make_store)
+    store, log = filled(make_store)
     log.close()
     store.delete_log(PARTITION)
     assert list(store.existing()) == []
@@ -201,5 +181,14 @@ CHECKS: tuple[Callable[[MakeStore], None], ...] = (
     check_recovery_cuts_before_the_first_refused_batch,
     check_sidecars_are_kept_by_kind_and_offset,
     check_deleted_logs_are_gone,
+    *storage_borders.CHECKS,
+    *storage_rewrites.CHECKS,
+    *storage_places.CHECKS,
 )
-DURABLE_CHECKS = (*CHECKS, check_keeps_everything_over_a_restart)
+DURABLE_CHECKS = (
+    *CHECKS,
+    check_keeps_everything_over_a_restart,
+    *storage_borders.DURABLE_CHECKS,
+    *storage_rewrites.DURABLE_CHECKS,
+    *storage_places.DURABLE_CHECKS,
+)
