@@ -42,6 +42,8 @@ class SegmentStore:
             # The mark promises something about the past only; a crash from now on must not find it.
             files.remove(directory / CLEAN_MARK)
             files.sync_directory(directory)
+            # What a killed process left in the system's cache is made durable at once, so that recovery need not sync every log.
+            self._is_synced = self._was_clean or files.sync_all(directory)
         except OSError as error:
             raise self._failed(directory, error) from error
         for name in found:
@@ -101,7 +103,9 @@ class SegmentStore:
             if stored not in (topic_id, NO_TOPIC_ID, None) and topic_id != NO_TOPIC_ID:
                 self._put_stray_aside(folder)
             metadata = checkpoints.encode_partition_metadata(topic_id)
-            log = SegmentLog(folder, self._handles, self._aside, index_interval_bytes, metadata)
+            log = SegmentLog(
+                folder, self._handles, self._aside, index_interval_bytes, metadata, is_synced=self._is_synced
+            )
         except OSError as error:
             raise self._failed(folder, error) from error
         self._logs[partition] = log
@@ -170,13 +174,20 @@ class SegmentStore:
     def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         try:
             if clean:
-                for log in self._logs.values():
-                    log.leave_index()
+                self._leave_small_files()
             self._handles.close()
         except OSError as error:
             raise self._failed(self._directory, error) from error
         if clean:
             self._write(CLEAN_MARK, checkpoints.encode_clean_mark(broker_epoch))
+
+    def _leave_small_files(self) -> None:
+        """Lookup files and producer snapshots of thousands of logs, and one sync for all of them. Raises: OSError."""
+        for log in self._logs.values():
+            log.leave_small_files(sync=False)
+        if self._logs and not self._files.sync_all(self._directory):
+            for log in self._logs.values():
+                log.leave_small_files(sync=True)
 
 
 def _renamed(folder: Path, why: str) -> Path:
