@@ -25,6 +25,7 @@ from mainstem.broker.services import Services
 from mainstem.core.fetch.session import FetchSessions
 from mainstem.model.cluster import BrokerRegistration, Endpoint
 from mainstem.model.configs.broker import BrokerConfig
+from mainstem.runtime.cleaner import Cleaner
 from mainstem.runtime.clock import SystemClock
 from mainstem.runtime.groups import Groups
 from mainstem.runtime.housekeeping import Housekeeping, Job
@@ -101,6 +102,12 @@ async def start_broker(
         stack.push_async_callback(housekeeping.close)
         housekeeping.start()
         broker_metrics.register(sensors, services)
+        if config.log_cleaner_enable:
+            cleaner = Cleaner(services.partitions, lambda: services.metadata.config, context.clock, log)
+            services.metadata.subscribe(cleaner.follow)
+            stack.push_async_callback(cleaner.close)
+            cleaner.start()
+            broker_metrics.register_cleaner(sensors, cleaner, services.partitions, context.clock)
         metrics_port = None
         if config.metrics_port is not None:
             endpoint = MetricsEndpoint(sensors, plugins)

@@ -68,8 +68,17 @@ def open_stores(
 def claim(stores: Sequence[LogStore], cluster_id: str, node_id: int) -> None:
     """Write `meta.properties` where there is none, and refuse a directory of another cluster or node.
 
-    Raises: StorageError.
+    Raises: StorageError; the stores are closed as they were found.
     """
+    try:
+        _claim_all(stores, cluster_id, node_id)
+    except StorageError:
+        for store in stores:
+            store.close(clean=store.was_clean)
+        raise
+
+
+def _claim_all(stores: Sequence[LogStore], cluster_id: str, node_id: int) -> None:
     directory_ids: dict[str, str] = {}
     for store in stores:
         if isinstance(store, OfflineStore):

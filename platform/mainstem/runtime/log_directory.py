@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
@@ -16,6 +17,7 @@ from mainstem.runtime.partition import Partition
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
+REFUSAL_SAID_EVERY_S = 30
 
 
 class LogDirectory:
@@ -32,7 +34,8 @@ class LogDirectory:
         self._executor = executor
         self._log = log
         self._on_failure = on_failure
-        self.flusher = Flusher(self._failed)
+        self.flusher = Flusher(self._failed, self._refused)
+        self._refusal_said_at = -math.inf
         self.checkpoints = {name: self._read(name) for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS)}
         self.stored: dict[TopicPartition, TopicId] = dict(store.existing())
         self.hosted = 0
@@ -54,6 +57,13 @@ class LogDirectory:
     def _failed(self, error: StorageError) -> None:
         self._log.error("storage.log_directory_offline", place=self.store.place, reason=error.reason)
         self._on_failure(self.store, error)
+
+    def _refused(self, error: StorageError) -> None:
+        """Said once in a while: with a full disk every request of every client ends here."""
+        now = asyncio.get_running_loop().time()
+        if now - self._refusal_said_at >= REFUSAL_SAID_EVERY_S:
+            self._refusal_said_at = now
+            self._log.error("storage.append_refused", place=error.place, reason=error.reason)
 
     # ------------------------------------------------------------------------------------------------------- checkpoints
 

@@ -195,7 +195,11 @@ class Partition:
             log.active_size(), self._active_base, first_timestamp, size, plan.last_offset, timestamp, config
         ):
             self._roll(log)
-        log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        try:
+            log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        except StorageError as error:
+            self._flusher.refused(error)
+            raise
         if self._active_first_timestamp < 0:
             self._active_first_timestamp = timestamp
         self._log_end_offset = end = plan.last_offset + 1
@@ -226,8 +230,10 @@ class Partition:
             return []
         try:
             log.append(batches if len(spans) == len(batches) else batches[: len(spans)], spans)
-        except BaseException:
+        except BaseException as error:
             state.producers.restore(plan.saved)
+            if isinstance(error, StorageError):
+                self._flusher.refused(error)
             raise
         self._log_end_offset += plan.records_count
         self._appended(self._log_end_offset, plan.size, plan.records_count)

@@ -103,9 +103,11 @@ class SqliteFiles:
         try:
             with self._database.writing() as connection:
                 if not connection.execute(_SIZE, (name,)).fetchone()[0]:
+                    if not create:
+                        raise _missing(path)
                     # A file without a row would not exist; this one stays when the others are cut off.
                     connection.execute(_APPEND, (name, b""))
-        except StorageError:
+        except (StorageError, FileNotFoundError):
             self._leave()
             raise
         return SqliteFile(name, self._database, self._leave)
@@ -114,7 +116,7 @@ class SqliteFiles:
         with self._opened() as database, database.reading() as connection:
             parts = connection.execute(_PARTS, (self._name(path),)).fetchall()
         if not parts:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            raise _missing(path)
         return b"".join(content for _, content in parts)
 
     def write_file(self, path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
@@ -135,7 +137,7 @@ class SqliteFiles:
         with self._opened() as database, database.reading() as connection:
             rows, size = connection.execute(_SIZE, (self._name(path),)).fetchone()
         if not rows:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            raise _missing(path)
         return int(size)
 
     def make_directory(self, path: Path) -> None:
@@ -165,3 +167,7 @@ class SqliteFiles:
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return self._outside.lock_directory(path)
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
