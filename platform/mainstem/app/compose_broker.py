@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -211,14 +210,14 @@ def _advertised(config: BrokerConfig, listeners: list[BoundListener]) -> tuple[E
 
 def _jobs(services: Services, dispatcher: Dispatcher) -> list[Job]:
     config, partitions = services.config, services.partitions
-    loop = asyncio.get_running_loop()
 
     async def retention() -> None:
         partitions.delete_old_segments()
         partitions.expire_producers()
+        await partitions.purge()
 
     async def checkpoints() -> None:
-        await loop.run_in_executor(services.executor, partitions.write_checkpoints)
+        await partitions.save_checkpoints()
 
     async def idle_connections() -> None:
         dispatcher.close_idle(config.connections_max_idle_ms)

@@ -58,6 +58,8 @@ class Partitions:
         self._by_name: dict[tuple[str, int], Partition] = {}
         # Keyed as the wire has it, a topic's UTF-8 name or its id: one lookup per partition on the hot path.
         self._by_wire: dict[tuple[bytes, int], Partition] = {}
+        # Two writers of one checkpoint file would overtake each other.
+        self._checkpoint_files = asyncio.Lock()
         self._homes: dict[TopicPartition, LogDirectory] = {}
         for directory in self.directories:
             for partition, _ in directory.store.existing():
@@ -205,12 +207,23 @@ class Partitions:
         for partition in self._by_name.values():
             partition.expire_producers(older_than)
 
+    async def save_checkpoints(self) -> None:
+        """Recovery points and log start offsets are durable when this returns. Raises: StorageError."""
+        async with self._checkpoint_files:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self.write_checkpoints)
+
+    async def purge(self) -> None:
+        """Give back the room of what retention, DeleteRecords and deleted topics put aside."""
+        for directory in self.directories:
+            if directory.flusher.failure is None:
+                await asyncio.get_running_loop().run_in_executor(self._executor, directory.store.purge)
+
     def write_checkpoints(self) -> None:
         """Blocking. Recovery points never run ahead of what was flushed."""
         for directory in self.directories:
             if directory.flusher.failure is not None:
                 continue
-            for partition in self._by_name.values():
+            for partition in tuple(self._by_name.values()):
                 if partition.store is directory.store and partition.is_open:
                     directory.recovery_points[partition.topic_partition] = partition.flushed_offset
                     directory.log_starts[partition.topic_partition] = partition.log_start_offset
