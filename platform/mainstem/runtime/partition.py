@@ -400,7 +400,6 @@ class Partition:
             self._write_transaction_index(self._log)
             if self.state.producers.entries or self._log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
                 self._write_snapshot(self._log)
-                self._log.flush()
             self._log.close()
         self.is_closed = True
 

@@ -60,6 +60,14 @@ class _Folder:
         self._synced = dict(self.entries)
         self._unsynced.clear()
 
+    def sync_all(self) -> None:
+        self.sync()
+        for node in self.entries.values():
+            if isinstance(node, _Folder):
+                node.sync_all()
+            else:
+                node.synced = bytes(node.data)
+
     def survive(self, rng: random.Random, seen: dict[int, _Inode]) -> _Folder:
         names = dict(self._synced)
         likelihood = rng.choice((0.0, 0.5, 0.5, 1.0))
@@ -121,9 +129,12 @@ class CrashingFile:
 class CrashingFiles:
     """See `api.files.FileSystem`. `lies_about_sync` plants the bug that crash tests must find."""
 
-    def __init__(self, crash_at: int | None = None, *, lies_about_sync: bool = False) -> None:
+    def __init__(
+        self, crash_at: int | None = None, *, lies_about_sync: bool = False, has_sync_all: bool = True
+    ) -> None:
         self.crash_at = crash_at
         self.calls = 0
+        self.has_sync_all = has_sync_all
         self.lies_about_sync = lies_about_sync
         self._root = _Folder()
 
@@ -138,7 +149,7 @@ class CrashingFiles:
 
     def after_crash(self, rng: random.Random) -> CrashingFiles:
         """The disk as the next start finds it."""
-        survivor = CrashingFiles()
+        survivor = CrashingFiles(has_sync_all=self.has_sync_all)
         survivor._root = self._root.survive(rng, {})
         return survivor
 
@@ -174,18 +185,19 @@ class CrashingFiles:
     def read_file(self, path: Path) -> bytes:
         return bytes(self._inode(path).data)
 
-    def write_file(self, path: Path, content: bytes, *, sync_name: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
         folder = self._folder(path.parent)
         temporary = path.name + ".tmp"
         inode = _Inode(content)
         self.count()
         folder.change({temporary: inode})
-        self.count()
-        if not self.lies_about_sync:
-            inode.synced = content
+        if sync:
+            self.count()
+            if not self.lies_about_sync:
+                inode.synced = content
         self.count()
         folder.change({temporary: None, path.name: inode})
-        if sync_name:
+        if sync and sync_name:
             self.sync_directory(path.parent)
 
     def list_directory(self, path: Path) -> list[str]:
@@ -236,6 +248,14 @@ class CrashingFiles:
             folder.change({name: None})
         self.count()
         self._folder(path.parent).change({path.name: None})
+
+    def sync_all(self, path: Path) -> bool:
+        if not self.has_sync_all:
+            return False
+        self.count()
+        if not self.lies_about_sync:
+            self._root.sync_all()
+        return True
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return lambda: None

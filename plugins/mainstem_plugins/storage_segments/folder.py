@@ -22,11 +22,20 @@ class SegmentFolder:
 
     `_pending` holds, in order, what has happened to the row and not yet to the names: replaced segments, and segments
     that were removed after such a replacement. A start before that is settled completes the replacement by itself.
+    `is_synced`: nothing that an earlier process wrote waits in the system's cache.
     """
 
     def __init__(
-        self, directory: Path, handles: Handles, aside: Aside, index_interval_bytes: int, metadata: bytes
+        self,
+        directory: Path,
+        handles: Handles,
+        aside: Aside,
+        index_interval_bytes: int,
+        metadata: bytes,
+        *,
+        is_synced: bool,
     ) -> None:
+        self._is_synced = is_synced
         self.directory = directory
         self._handles = handles
         self._files = handles.files
@@ -234,10 +243,18 @@ class SegmentFolder:
         for segment in self._segments:
             self._handles.forget(segment)
 
-    def leave_index(self) -> None:
-        """For the next start, after `close`: it need not walk the active segment. Blocking. Raises: OSError."""
+    def leave_small_files(self, *, sync: bool) -> None:
+        """For the next start, after `close`: it need not walk the active segment. Blocking. Raises: OSError.
+
+        Without `sync` the caller syncs all logs at once.
+        """
         active = self._segments[-1]
-        if not active.is_new:
-            active.write_index()
-            self._handles.forget(active)
+        if active.is_new:
+            return
+        doomed = self._sidecars.write(sync=sync)
+        active.write_index(sync=sync)
+        self._handles.forget(active)
+        if sync:
             self._files.sync_directory(self.directory)
+        for path in doomed:
+            self._files.remove(path)

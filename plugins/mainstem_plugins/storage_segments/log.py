@@ -30,9 +30,16 @@ class SegmentLog(SegmentFolder):
     """
 
     def __init__(
-        self, directory: Path, handles: Handles, aside: Aside, index_interval_bytes: int, metadata: bytes
+        self,
+        directory: Path,
+        handles: Handles,
+        aside: Aside,
+        index_interval_bytes: int,
+        metadata: bytes,
+        *,
+        is_synced: bool,
     ) -> None:
-        super().__init__(directory, handles, aside, index_interval_bytes, metadata)
+        super().__init__(directory, handles, aside, index_interval_bytes, metadata, is_synced=is_synced)
         self._border_offsets = array("q")
         self._border_positions = array("q")
         self._hints: dict[int, tuple[Segment, int]] = {}
@@ -211,7 +218,8 @@ class SegmentLog(SegmentFolder):
                         break
                     index.add(header.size, header.last_offset, position, header.max_timestamp)
                     good, end = position + header.size, header.next_offset
-                self._unchecked.append(segment)
+                if not self._is_synced:
+                    self._unchecked.append(segment)
                 if good < segment.size:
                     self._cut(segments.index(segment), good, end)
                     segment.index = index
@@ -222,9 +230,10 @@ class SegmentLog(SegmentFolder):
                 self._handles.forget(segment)
         except OSError as error:
             raise self._failed(error) from error
-        # A process that was killed may have left names that no sync ever covered.
-        self._names_made += 1
-        self._aside.note_new_folder()
+        if not self._is_synced:
+            # A process that was killed may have left names that no sync ever covered.
+            self._names_made += 1
+            self._aside.note_new_folder()
         self._end_offset = end
         self._forget_positions()
 
@@ -289,7 +298,8 @@ class SegmentLog(SegmentFolder):
         slot = self._segment_slot(self._segments, offset)
         try:
             found = self._segments[slot].locate(offset, may_block=True)
-            position, end = (found[0], found[1].base_offset) if found else (self._segments[slot].size, offset)
+            position = found[0] if found else self._segments[slot].size
+            end = min(offset, found[1].base_offset) if found else offset
             self._cut(slot, position, end)
         except OSError as error:
             raise self._failed(error) from error

@@ -105,11 +105,11 @@ class Segment:
             index.add(header.size, header.last_offset, position, header.max_timestamp)
         return index
 
-    def write_index(self, suffix: str = "") -> None:
-        """Leave the tables beside the log, synced; their names are the caller's to make durable. Raises: OSError."""
+    def write_index(self, suffix: str = "", *, sync: bool = True) -> None:
+        """Leave the tables beside the log; their names are the caller's to make durable. Raises: OSError."""
         for kind, content in zip(names.LOOKUPS, self.lookup().encode(), strict=True):
             path = names.path_of(self.folder, self.base_offset, kind, suffix)
-            self.handles.files.write_file(path, content, sync_name=False)
+            self.handles.files.write_file(path, content, sync=sync, sync_name=False)
 
     def _header_at(self, position: int) -> BatchHeader | None:
         handle = self.handles.take(self)

@@ -68,7 +68,7 @@ class Sidecars:
         """Whether something is not on the disk yet."""
         return bool(self._staged)
 
-    def write(self) -> list[Path]:
+    def write(self, *, sync: bool = True) -> list[Path]:
         """Write what was put; its names are durable once the caller has synced the folder. Returns what goes after that.
 
         Where the disk is full it stays for the next time: all of these files can be rebuilt from the log. Raises: OSError.
@@ -81,7 +81,7 @@ class Sidecars:
                 if content is None:
                     doomed.append(name)
                     continue
-                self._files.write_file(self._folder / name, content, sync_name=False)
+                self._files.write_file(self._folder / name, content, sync=sync, sync_name=False)
                 written.add(name)
         except OSError as error:
             for name, content in writing.items():

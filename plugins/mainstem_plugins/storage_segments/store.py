@@ -34,6 +34,7 @@ class SegmentStore:
         self._handles = Handles(files, open_files_max)
         self._aside = Aside(files, directory)
         self._logs: dict[TopicPartition, SegmentLog] = {}
+        self._topic_ids: dict[TopicPartition, TopicId] = {}
         try:
             files.make_directory(directory)
             self._sync_own_name()
@@ -42,6 +43,8 @@ class SegmentStore:
             # The mark promises something about the past only; a crash from now on must not find it.
             files.remove(directory / CLEAN_MARK)
             files.sync_directory(directory)
+            # What a killed process left in the system's cache is made durable at once, so that recovery need not sync every log.
+            self._is_synced = self._was_clean or files.sync_all(directory)
         except OSError as error:
             raise self._failed(directory, error) from error
         for name in found:
@@ -72,9 +75,13 @@ class SegmentStore:
         found = []
         for name in sorted(self._files.list_directory(self._directory)):
             match = _FOLDER.fullmatch(name)
-            topic_id = self._topic_id(self._directory / name) if match is not None else None
-            if match is not None and topic_id is not None:
-                found.append((TopicPartition(match[1], int(match[2])), topic_id))
+            if match is None:
+                continue
+            partition = TopicPartition(match[1], int(match[2]))
+            # The file of a log that was opened just now is written with its first flush.
+            topic_id = self._topic_ids.get(partition) or self._topic_id(self._directory / name)
+            if topic_id is not None:
+                found.append((partition, topic_id))
         return found
 
     def _topic_id(self, folder: Path) -> TopicId | None:
@@ -101,10 +108,13 @@ class SegmentStore:
             if stored not in (topic_id, NO_TOPIC_ID, None) and topic_id != NO_TOPIC_ID:
                 self._put_stray_aside(folder)
             metadata = checkpoints.encode_partition_metadata(topic_id)
-            log = SegmentLog(folder, self._handles, self._aside, index_interval_bytes, metadata)
+            log = SegmentLog(
+                folder, self._handles, self._aside, index_interval_bytes, metadata, is_synced=self._is_synced
+            )
         except OSError as error:
             raise self._failed(folder, error) from error
         self._logs[partition] = log
+        self._topic_ids[partition] = topic_id
         return log
 
     def _put_stray_aside(self, folder: Path) -> None:
@@ -117,6 +127,7 @@ class SegmentStore:
 
     def delete_log(self, partition: TopicPartition) -> None:
         self._logs.pop(partition, None)
+        self._topic_ids.pop(partition, None)
         folder = self._folder(partition)
         doomed = _renamed(folder, "delete")
         try:
@@ -170,13 +181,20 @@ class SegmentStore:
     def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         try:
             if clean:
-                for log in self._logs.values():
-                    log.leave_index()
+                self._leave_small_files()
             self._handles.close()
         except OSError as error:
             raise self._failed(self._directory, error) from error
         if clean:
             self._write(CLEAN_MARK, checkpoints.encode_clean_mark(broker_epoch))
+
+    def _leave_small_files(self) -> None:
+        """Lookup files and producer snapshots of thousands of logs, and one sync for all of them. Raises: OSError."""
+        has_sync_all = bool(self._logs) and self._files.sync_all(self._directory)
+        for log in self._logs.values():
+            log.leave_small_files(sync=not has_sync_all)
+        if has_sync_all:
+            self._files.sync_all(self._directory)
 
 
 def _renamed(folder: Path, why: str) -> Path:

@@ -117,7 +117,7 @@ class SqliteFiles:
             raise _missing(path)
         return b"".join(content for _, content in parts)
 
-    def write_file(self, path: Path, content: bytes, *, sync_name: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
         name = self._name(path)
         with self._opened() as database, database.writing() as connection:
             connection.execute(_DELETE, (name,))
@@ -159,6 +159,10 @@ class SqliteFiles:
 
     def sync_directory(self, path: Path) -> None:
         pass
+
+    def sync_all(self, path: Path) -> bool:
+        """Every call above is durable when it returns."""
+        return True
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return self._outside.lock_directory(path)
