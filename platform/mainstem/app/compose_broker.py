@@ -223,7 +223,7 @@ def _jobs(services: Services, dispatcher: Dispatcher) -> list[Job]:
         Job(
             name="checkpoints",
             interval_ms=config.log_flush_offset_checkpoint_interval_ms,
-            run=partitions.write_checkpoints,
+            run=partitions.save_checkpoints,
         ),
         Job(name="idle-connections", interval_ms=IDLE_CHECK_INTERVAL_MS, run=idle_connections),
     ]

@@ -48,6 +48,8 @@ class Partitions:
         self._by_name: dict[tuple[str, int], Partition] = {}
         # Keyed as the wire has it, a topic's UTF-8 name or its id: one lookup per partition on the hot path.
         self._by_wire: dict[tuple[bytes, int], Partition] = {}
+        # Two writers of one checkpoint file would overtake each other.
+        self._checkpoint_files = asyncio.Lock()
         self._homes: dict[TopicPartition, LogDirectory] = {}
         self._is_loading = False
         self.directories = [LogDirectory(store, executor, log, self._storage_failed) for store in stores]
@@ -266,13 +268,17 @@ class Partitions:
         for partition in self._by_name.values():
             partition.expire_producers(older_than)
 
-    async def write_checkpoints(self) -> None:
-        """Offsets are taken here and written in a thread."""
+    async def save_checkpoints(self) -> None:
+        """Recovery points and log start offsets are durable when this returns. Raises: StorageError.
+
+        Offsets are taken on the loop and written in a thread.
+        """
         loop = asyncio.get_running_loop()
-        for directory in self.directories:
-            if not directory.is_offline:
-                offsets = directory.note_offsets(self._by_name.values())
-                await loop.run_in_executor(self._executor, directory.write, offsets)
+        async with self._checkpoint_files:
+            for directory in self.directories:
+                if not directory.is_offline:
+                    offsets = directory.note_offsets(self._by_name.values())
+                    await loop.run_in_executor(self._executor, directory.write, offsets)
 
     async def close(self) -> None:
         """Flush everything, write what the next start needs, leave the clean mark where all of it went well."""

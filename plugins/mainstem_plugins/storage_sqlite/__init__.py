@@ -37,6 +37,7 @@ def open_store(config: PluginConfig, context: PluginContext, directory: Path) ->
     return SqliteStore(
         database,
         context.executor,
+        context.log,
         staging_bytes_max=config.staging_bytes_max,
         cache_bytes_max=config.cache_bytes_max,
     )

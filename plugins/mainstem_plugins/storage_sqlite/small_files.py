@@ -97,8 +97,6 @@ class SqliteFiles:
 
     def open(self, path: Path, *, create: bool = True) -> File:
         name = self._name(path)
-        if not create:
-            self.file_size(path)
         self._enter()
         try:
             with self._database.writing() as connection:
@@ -163,7 +161,8 @@ class SqliteFiles:
         pass
 
     def sync_all(self, path: Path) -> bool:
-        return True  # every commit is durable
+        """Every call above is durable when it returns."""
+        return True
 
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return self._outside.lock_directory(path)

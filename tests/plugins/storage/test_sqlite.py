@@ -13,7 +13,7 @@ import pytest
 from mainstem.api.context import PluginContext
 from mainstem.api.files import WouldBlock
 from mainstem.model.errors import StorageError
-from mainstem.model.ids import TopicPartition
+from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.testing.conformance.storage_samples import (
     PARTITION,
     TOPIC_ID,
@@ -165,6 +165,17 @@ def test_a_rewrite_that_was_not_put_in_place_goes_with_the_next_start(
     assert rows(shell, f"SELECT count(*) FROM segments WHERE state = '{DELETED}'") == [(1,)]
     store.purge()
     assert rows(shell, "SELECT state, count(*) FROM segments GROUP BY 1") == [("live", 2)]
+
+
+def test_records_of_another_topic_of_that_name_stay_in_the_file(make_store: Any, shell: sqlite3.Connection) -> None:
+    store, log = in_segments(make_store, (0, 1))
+    log.flush()
+    store.close(clean=True)
+    store = make_store()
+    assert read_all(store.open_log(PARTITION, TopicId(bytes(range(1, 17))))) == []
+    store.purge()
+    query = "SELECT state, count(*) FROM partitions JOIN segments USING (partition_id) JOIN batches USING (segment_id)"
+    assert rows(shell, query.replace("state", "partitions.state", 1) + " GROUP BY 1") == [("stray", 2)]
 
 
 # ------------------------------------------------------------------------------------------------------------------ errors

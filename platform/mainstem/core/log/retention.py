@@ -1,6 +1,7 @@
 """When to roll the active segment, and up to which offset old segments go.
 
-Source: Kafka's `LogSegment.shouldRoll` and `UnifiedLog.deleteOldSegments`, 4.1.
+Sources: KIP-107 (log start offset), KIP-354 (max.compaction.lag.ms closes segments, too);
+Kafka's `LogSegment.shouldRoll` and `UnifiedLog.deleteOldSegments`, 4.1.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from collections.abc import Sequence
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import SegmentInfo
 
+INDEX_ENTRY_BYTES = 12
+"""Of the larger lookup file, the one by time."""
 RELATIVE_OFFSET_MAX = 0x7FFFFFFF
 
 
 def should_roll(
     active_size: int,
+    index_bytes: int,
     base_offset: int,
     first_timestamp: int,
     batch_size: int,
@@ -27,22 +31,41 @@ def should_roll(
         return False
     if active_size + batch_size > config.segment_bytes:
         return True
-    if last_offset - base_offset > RELATIVE_OFFSET_MAX:
+    if last_offset - base_offset > RELATIVE_OFFSET_MAX or index_bytes + INDEX_ENTRY_BYTES > config.segment_index_bytes:
         return True
-    return first_timestamp >= 0 and timestamp - first_timestamp > config.segment_ms
+    return first_timestamp >= 0 and timestamp - first_timestamp > segment_ms_max(config)
 
 
-def delete_before(segments: Sequence[SegmentInfo], high_watermark: int, config: TopicConfig, now_ms: int) -> int | None:
-    """The new log start offset if old segments must go, else None. Never beyond the high watermark, never the active one."""
+def segment_ms_max(config: TopicConfig) -> int:
+    """The active segment is never compacted, so it must not outlive max.compaction.lag.ms."""
+    return min(config.segment_ms, config.max_compaction_lag_ms) if config.is_compacted else config.segment_ms
+
+
+def keep_from(
+    segments: Sequence[SegmentInfo],
+    log_start_offset: int,
+    log_end_offset: int,
+    high_watermark: int,
+    config: TopicConfig,
+    now_ms: int,
+) -> int:
+    """The log start offset after retention: what DeleteRecords said, or later. `log_end_offset`: all segments go, the active
+    one, too. Never beyond the high watermark; a segment without timestamps has no age.
+    """
     if "delete" not in config.cleanup_policy:
-        return None
-    keep_from = 0
+        return log_start_offset
+    start = log_start_offset
     sizes = sum(s.size for s in segments)
-    for slot, segment in enumerate(segments[:-1]):
+    for slot, segment in enumerate(segments):
+        is_active = slot + 1 == len(segments)
+        end = log_end_offset if is_active else segments[slot + 1].base_offset
         too_old = config.retention_ms >= 0 and 0 <= segment.max_timestamp < now_ms - config.retention_ms
         too_much = config.retention_bytes >= 0 and sizes - segment.size >= config.retention_bytes
-        if not (too_old or too_much) or segments[slot + 1].base_offset > high_watermark:
+        is_below_start = end <= log_start_offset and not is_active
+        if end > high_watermark or (is_active and segment.size == 0):
+            break
+        if not (too_old or too_much or is_below_start):
             break
         sizes -= segment.size
-        keep_from = slot + 1
-    return segments[keep_from].base_offset if keep_from else None
+        start = max(start, end)
+    return start
