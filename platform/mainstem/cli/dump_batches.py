@@ -145,7 +145,7 @@ def record_line(header: BatchHeader, columns: Columns, slot: int, options: Batch
         contents = _contents(key, value, decodes_offsets=options.decodes_offsets)
         facts |= contents
         parts += [f"{name}: {fact}" for name, fact in contents.items()]
-    return Line(" ".join(["|", *parts]), facts)
+    return Line(" ".join(["|", *parts]) if parts else "", facts)
 
 
 def _marker(key: bytes | None, value: bytes | None) -> dict[str, object]:
