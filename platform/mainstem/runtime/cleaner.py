@@ -89,7 +89,7 @@ class Cleaner:
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
         self._clean_to: dict[LogStore, dict[TopicPartition, int]] = {
-            directory.store: dict(directory.store.read_checkpoint(CHECKPOINT)) for directory in partitions.directories
+            directory.store: directory.read_checkpoint(CHECKPOINT) for directory in partitions.directories
         }
         self.uncleanable: set[TopicPartition] = set()
         self.counters = CleanerCounters()
