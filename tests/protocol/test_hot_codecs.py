@@ -55,13 +55,18 @@ def test_produce_request_is_read_as_the_tables_say(
     assert [(t, [(i, None if r is None else bytes(r)) for i, r in ps]) for t, ps in read.topics] == expected
 
 
+RECORD_ERRORS = st.lists(st.tuples(INT32, st.none() | NAME), max_size=2)
+
+
 @pytest.mark.parametrize("version", range(14))
 @given(
     topics=st.lists(
         st.tuples(
             NAME,
             UUID,
-            st.lists(st.tuples(INT32, st.integers(-1, 100), INT64, INT64, INT64, st.none() | NAME), max_size=3),
+            st.lists(
+                st.tuples(INT32, st.integers(-1, 100), INT64, INT64, INT64, st.none() | NAME, RECORD_ERRORS), max_size=3
+            ),
         ),
         max_size=3,
     ),
@@ -90,9 +95,18 @@ def test_produce_response_is_written_as_the_tables_say(version: int, topics: lis
                 topic_id=topic_id,
                 partition_responses=[
                     produce.PartitionProduceResponse(
-                        index=i, error_code=e, base_offset=b, log_append_time_ms=t, log_start_offset=s, error_message=m
+                        index=i,
+                        error_code=e,
+                        base_offset=b,
+                        log_append_time_ms=t,
+                        log_start_offset=s,
+                        error_message=m,
+                        record_errors=[
+                            produce.BatchIndexAndErrorMessage(batch_index=n, batch_index_error_message=text)
+                            for n, text in errors
+                        ],
                     )
-                    for i, e, b, t, s, m in rows
+                    for i, e, b, t, s, m, errors in rows
                 ],
             )
             for name, topic_id, rows in topics

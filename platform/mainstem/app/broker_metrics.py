@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from mainstem.api.sensor import Sample, Sensor
+from mainstem.api.context import Clock
+from mainstem.api.sensor import Metric, Sample, Sensor
 from mainstem.broker.request_counters import LATENCY_BUCKETS_MS
 from mainstem.broker.services import Services
 from mainstem.model.cluster import PartitionRegistration
 from mainstem.model.errors import StorageError
+from mainstem.runtime.cleaner import Cleaner
 from mainstem.runtime.partition import Partition
+from mainstem.runtime.partitions import Partitions
 from mainstem.telemetry import metrics as m
 from mainstem.wire.apis import ApiKey
 
@@ -89,6 +92,32 @@ def _register_partitions(sensor: Sensor, services: Services) -> None:
         m.LOG_DIRECTORY_OFFLINE,
         lambda: [Sample((d.store.place,), d.flusher.failure is not None) for d in partitions.directories],
     )
+
+
+def register_cleaner(sensor: Sensor, cleaner: Cleaner, partitions: Partitions, clock: Clock) -> None:
+    """Only where compaction runs (`log.cleaner.enable`)."""
+    counters = cleaner.counters
+
+    def one(metric: Metric, value: Callable[[], float]) -> None:
+        sensor.register(metric, lambda: [Sample((), value())])
+
+    def since_last_run() -> int:
+        return 0 if counters.last_run_ms < 0 else clock.now_ms() - counters.last_run_ms
+
+    def uncleanable() -> Iterator[Sample]:
+        for directory in partitions.directories:
+            owned = [partitions.get(*p) for p in cleaner.uncleanable]
+            count = sum(p is not None and p.store is directory.store for p in owned)
+            yield Sample((directory.store.place,), count)
+
+    sensor.register(m.CLEANER_UNCLEANABLE, uncleanable)
+    one(m.CLEANER_DIRTY, lambda: 100 * counters.max_dirty_ratio)
+    one(m.CLEANER_SINCE_LAST_RUN, since_last_run)
+    one(m.CLEANER_CLEAN_TIME, lambda: counters.pass_ms_max / 1000)
+    one(m.CLEANER_BUFFER, lambda: 100 * counters.buffer_utilization)
+    one(m.CLEANER_RECOPY, lambda: 100 * counters.bytes_written / max(1, counters.bytes_read))
+    one(m.CLEANER_DELAY, lambda: counters.max_delay_ms / 1000)
+    one(m.CLEANER_PASSES, lambda: counters.passes)
 
 
 def _register_in_sync(sensor: Sensor, services: Services) -> None:

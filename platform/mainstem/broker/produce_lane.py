@@ -105,7 +105,7 @@ class ProduceLane:
                 line.abort(f"produce with acks=0 failed: {outcome.error.name}")
             return
         result = (
-            PartitionResult(index, outcome.error, -1, -1, -1, outcome.message)
+            PartitionResult(index, outcome.error, -1, -1, -1, outcome.message, outcome.record_errors)
             if failed
             else PartitionResult(index, 0, outcome.base_offset, outcome.log_append_time_ms, log_start_offset)
         )

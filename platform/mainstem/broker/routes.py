@@ -24,6 +24,7 @@ ROUTES: dict[int, Route] = {
         Route(ApiKey.API_VERSIONS, 0, 4),
         Route(ApiKey.CREATE_TOPICS, 2, 7),
         Route(ApiKey.DELETE_TOPICS, 1, 6),
+        Route(ApiKey.DELETE_RECORDS, 0, 2),
         Route(ApiKey.INIT_PRODUCER_ID, 0, 5),
         Route(ApiKey.OFFSET_FOR_LEADER_EPOCH, 2, 4),
         Route(ApiKey.DESCRIBE_CONFIGS, 1, 4),

@@ -76,7 +76,8 @@ class CleaningPass:
     def build_map(self) -> None:
         """Read the dirty segments until their end, or until the map is full."""
         start, end = self._cleanable.first_dirty_offset, self._cleanable.first_uncleanable_offset
-        transactions = CleanedTransactions(self._view.aborted)
+        # Of one that ended before, the marker would not be met, and its producer's next records would seem aborted.
+        transactions = CleanedTransactions(entry for entry in self._view.aborted if entry.last_offset >= start)
         for header, batch in self._batches(start, end):
             read = add_batch(self._offsets, transactions, header, batch, start)
             self._pause(header.size, read)

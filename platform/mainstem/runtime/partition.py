@@ -11,19 +11,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.context import Clock
-from mainstem.api.files import Buffer
 from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
-from mainstem.core.log.aborted import AbortedTransaction, encode_index
+from mainstem.core.log.aborted import AbortedTransaction
 from mainstem.core.log.append import plan_append
 from mainstem.core.log.append_run import plan_run, run_limits, takes_plain_batches
 from mainstem.core.log.flush_policy import LINGER_BYTES, FlushPolicy
 from mainstem.core.log.state import LogState
-from mainstem.model.batch import iterate, patch_log_append_time, patch_offset
+from mainstem.core.log.validation import check_records, needs_records
+from mainstem.model.batch import patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
-from mainstem.runtime import partition_opening
+from mainstem.runtime import partition_opening, partition_sidecars
 from mainstem.runtime.flusher import AppendedMark, Flusher
 from mainstem.runtime.partition_opening import OpenedLog
 from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome, ReadUpTo
@@ -65,17 +65,11 @@ class Partition:
         self._active_base = 0
         self._active_first_timestamp = -1
         self._log_start_offset = log_start_offset
-        self._high_watermark = 0
-        self._log_end_offset = 0
-        self.flushed_offset = 0
+        self._high_watermark = self._log_end_offset = self.flushed_offset = 0
         self.fetch_waiters: set[FetchWaiter] = set()
-        self._appended_bytes = 0
-        self.readable_bytes = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.messages_in = 0
-        self.produce_requests = self.produce_failures = 0
-        self.fetch_requests = self.fetch_failures = 0
+        self._appended_bytes = self.readable_bytes = 0
+        self.bytes_in = self.bytes_out = self.messages_in = 0
+        self.produce_requests = self.produce_failures = self.fetch_requests = self.fetch_failures = 0
         self.is_closed = False
         self.in_sync_replicas = 1
         self.replicas: tuple[int, ...] = ()
@@ -84,6 +78,7 @@ class Partition:
         """The topic's settings, now or changed."""
         self.config = config
         self._takes_plain_batches = takes_plain_batches(config)
+        self._needs_records = needs_records(config)
         self._flush_policy = FlushPolicy.of(config, is_durable=self._is_durable)
 
     # --------------------------------------------------------------------------------------------------------- opening
@@ -152,8 +147,7 @@ class Partition:
         return max(self._log_start_offset, self.state.transactions.last_stable_offset(self.high_watermark))
 
     def aborted_transactions(self, offset: int, end_offset: int) -> Sequence[AbortedTransaction]:
-        """Those a read_committed reader of [offset, end_offset) must skip."""
-        self.log  # noqa: B018
+        """Those a read_committed reader of [offset, end_offset) must skip; of an open log."""
         return self.state.transactions.aborted.overlapping(offset, end_offset)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
@@ -184,6 +178,11 @@ class Partition:
             return AppendOutcome(plan.error, message=plan.message)
         if plan.is_duplicate:
             return AppendOutcome(ErrorCode.NONE, plan.base_offset, plan.last_offset)
+        if self._needs_records and from_client:
+            checked = check_records(data, header, config, now_ms)
+            if checked.error:
+                return AppendOutcome(checked.error, message=checked.message, record_errors=checked.record_errors)
+            data, header = memoryview(checked.batch), checked.header
         timestamp, log_append_time = header.max_timestamp, -1
         if config.message_timestamp_type == "LogAppendTime":
             timestamp = log_append_time = now_ms
@@ -195,7 +194,11 @@ class Partition:
             log.active_size(), self._active_base, first_timestamp, size, plan.last_offset, timestamp, config
         ):
             self._roll(log)
-        log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        try:
+            log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        except StorageError as error:
+            self._flusher.refused(error)
+            raise
         if self._active_first_timestamp < 0:
             self._active_first_timestamp = timestamp
         self._log_end_offset = end = plan.last_offset + 1
@@ -226,8 +229,10 @@ class Partition:
             return []
         try:
             log.append(batches if len(spans) == len(batches) else batches[: len(spans)], spans)
-        except BaseException:
+        except BaseException as error:
             state.producers.restore(plan.saved)
+            if isinstance(error, StorageError):
+                self._flusher.refused(error)
             raise
         self._log_end_offset += plan.records_count
         self._appended(self._log_end_offset, plan.size, plan.records_count)
@@ -254,21 +259,11 @@ class Partition:
         if self.config.is_compacted:
             # Recovery cannot tell a gap that a crash left from one that compaction left, so a crash must leave none.
             log.flush()
-        self._write_transaction_index(log)
+        partition_sidecars.write_index(log, self.state, self._active_base, self._log_end_offset)
         log.roll(self._log_end_offset)
         self._active_base = self._log_end_offset
         self._active_first_timestamp = -1
-        self._write_snapshot(log)
-
-    def _write_snapshot(self, log: PartitionLog) -> None:
-        """Empty ones, too: recovery starts at a snapshot, and without any it reads the whole log."""
-        log.put_sidecar(SidecarKind.PRODUCER_SNAPSHOT, self._log_end_offset, self.state.producers.encode_snapshot())
-
-    def _write_transaction_index(self, log: PartitionLog) -> None:
-        """Of the active segment, before it is closed."""
-        entries = self.state.transactions.aborted.between(self._active_base, self._log_end_offset)
-        if entries:
-            log.put_sidecar(SidecarKind.TRANSACTION_INDEX, self._active_base, encode_index(entries))
+        partition_sidecars.write_snapshot(log, self.state, self._log_end_offset)
 
     # --------------------------------------------------------------------------------------------------------- committing
 
@@ -354,16 +349,9 @@ class Partition:
             data = b""
             self.want_all()
         self.bytes_out += len(data)
-        aborted: Sequence[tuple[int, int]] = ()
-        if up_to is ReadUpTo.LAST_STABLE_OFFSET and data and self.state.transactions.aborted:
-            aborted = self._aborted_in(data, offset)
+        skips = up_to is ReadUpTo.LAST_STABLE_OFFSET and data and self.state.transactions.aborted
+        aborted = self.state.transactions.aborted_in(data, offset) if skips else ()
         return ReadOutcome(ErrorCode.NONE, data, high_watermark, stable, start, aborted)
-
-    def _aborted_in(self, data: Buffer, offset: int) -> Sequence[tuple[int, int]]:
-        end = offset
-        for _, header in iterate(data):
-            end = header.next_offset
-        return [(a.producer_id, a.first_offset) for a in self.state.transactions.aborted.overlapping(offset, end)]
 
     def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]:
         """Raw batches up to the log end of this moment."""
@@ -374,21 +362,24 @@ class Partition:
 
     def delete_old_segments(self, now_ms: int) -> int:
         """Apply retention; returns the number of segments that went."""
-        log = self._log
+        log, end = self._log, self._log_end_offset
         if log is None:
             return 0
-        new_start = retention.delete_before(log.segments(), self._high_watermark, self.config, now_ms)
-        if new_start is None:
-            return 0
-        self._log_start_offset = max(self._log_start_offset, new_start)
-        has_indexes = bool(self.state.transactions.aborted)
-        self.state.truncate_from_start(self._log_start_offset)
-        for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-1]:
-            if offset < new_start:
-                log.delete_sidecar(SidecarKind.PRODUCER_SNAPSHOT, offset)
-        gone = log.delete_before(new_start)
-        for base_offset in gone if has_indexes else ():
-            log.delete_sidecar(SidecarKind.TRANSACTION_INDEX, base_offset)
+        start, high_watermark = self._log_start_offset, self._high_watermark
+        keep_from = retention.keep_from(log.segments(), start, end, high_watermark, self.config, now_ms)
+        if keep_from == end and log.active_size():
+            # There is always an active segment: where everything goes, an empty one takes its place.
+            self._roll(log)
+        return self.trim(keep_from)
+
+    def trim(self, start_offset: int) -> int:
+        """Nothing below `start_offset`, at most the high watermark, is served any more; returns how many segments went."""
+        log = self.log
+        self._log_start_offset = start = max(self._log_start_offset, start_offset)
+        gone = log.delete_before(start)
+        if gone:
+            partition_sidecars.delete_below(log, self.state, start, gone)
+        self.state.truncate_from_start(start)
         return len(gone)
 
     def expire_producers(self, older_than_ms: int) -> None:
@@ -397,9 +388,9 @@ class Partition:
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
         if self._log is not None and not self.is_closed:
-            self._write_transaction_index(self._log)
+            partition_sidecars.write_index(self._log, self.state, self._active_base, self._log_end_offset)
             if self.state.producers.entries or self._log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
-                self._write_snapshot(self._log)
+                partition_sidecars.write_snapshot(self._log, self.state, self._log_end_offset)
             self._log.close()
         self.is_closed = True
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from mainstem.api.files import Buffer
+from mainstem.core.log.validation import RecordError
 from mainstem.model.errors import ErrorCode
 
 
@@ -24,6 +25,7 @@ class AppendOutcome(NamedTuple):
     last_offset: int = -1
     log_append_time_ms: int = -1
     message: str | None = None
+    record_errors: Sequence[RecordError] = ()
 
 
 class ReadUpTo(IntEnum):

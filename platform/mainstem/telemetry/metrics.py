@@ -90,6 +90,29 @@ LOG_SIZE = _gauge("kafka_log_log_size", "Bytes of a partition's log.", _PARTITIO
 LOG_END_OFFSET = _gauge("kafka_log_log_logendoffset", "Offset after the last record.", _PARTITION)
 LOG_START_OFFSET = _gauge("kafka_log_log_logstartoffset", "First offset that can be read.", _PARTITION)
 
+# Compaction
+_DIRECTORY = ("log_dir",)
+CLEANER_DIRTY = _gauge(
+    "kafka_log_logcleanermanager_max_dirty_percent", "Dirty share of the compacted log that needs it most."
+)
+CLEANER_UNCLEANABLE = _gauge(
+    "kafka_log_logcleanermanager_uncleanable_partitions_count", "Logs that are too damaged to be compacted.", _DIRECTORY
+)
+CLEANER_SINCE_LAST_RUN = _gauge(
+    "kafka_log_logcleanermanager_time_since_last_run_ms", "Milliseconds since the cleaner last looked for work."
+)
+CLEANER_CLEAN_TIME = _gauge("kafka_log_logcleaner_max_clean_time_secs", "The longest compaction since the start.")
+CLEANER_BUFFER = _gauge(
+    "kafka_log_logcleaner_max_buffer_utilization_percent", "How full the last compaction's table of keys was."
+)
+CLEANER_RECOPY = _gauge(
+    "kafka_log_logcleaner_cleaner_recopy_percent", "Bytes the last compaction wrote, of those it read."
+)
+CLEANER_DELAY = _gauge(
+    "kafka_log_logcleaner_max_compaction_delay_secs", "How long the oldest dirty record is past max.compaction.lag.ms."
+)
+CLEANER_PASSES = _counter("mainstem_log_cleaner_passes_total", "Compactions since the start.")
+
 # kafka_exporter's names
 BROKERS = _gauge("kafka_brokers", "Live brokers.")
 TOPIC_PARTITIONS = _gauge("kafka_topic_partitions", "Partitions of a topic.", _TOPIC)

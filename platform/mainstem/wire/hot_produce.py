@@ -53,6 +53,8 @@ class PartitionResult(NamedTuple):
     log_append_time_ms: int
     log_start_offset: int
     error_message: str | None = None
+    record_errors: Sequence[tuple[int, str | None]] = ()
+    """(index in the batch, what is wrong with that record); told from v8 on."""
 
 
 class TopicResult(NamedTuple):
@@ -170,21 +172,21 @@ def _encode_legacy(out: bytearray, version: int, topics: Sequence[TopicResult]) 
         out += _INT16.pack(len(topic))
         out += topic
         out += _INT32.pack(len(partitions))
-        for index, error, base_offset, append_time, log_start, message in partitions:
+        for index, error, base_offset, append_time, log_start, message, record_errors in partitions:
             if version >= 5:
                 out += _FULL.pack(index, error, base_offset, append_time, log_start)
             elif version >= 2:
                 out += _TIMED.pack(index, error, base_offset, append_time)
             else:
                 out += _INDEX_ERROR_OFFSET.pack(index, error, base_offset)
-            if version >= 8:
-                out += b"\0\0\0\0"
-                if message is None:
-                    out += b"\xff\xff"
-                else:
-                    raw = message.encode()
-                    out += _INT16.pack(len(raw))
-                    out += raw
+            if version >= 8 and message is None and not record_errors:
+                out += b"\0\0\0\0\xff\xff"
+            elif version >= 8:
+                out += _INT32.pack(len(record_errors))
+                for batch_index, text in record_errors:
+                    out += _INT32.pack(batch_index)
+                    _put_legacy_string(out, text)
+                _put_legacy_string(out, message)
     if version >= 1:
         out += b"\0\0\0\0"
 
@@ -197,15 +199,35 @@ def _encode_flexible(out: bytearray, version: int, topics: Sequence[TopicResult]
             write_uvarint(out, len(topic) + 1)
         out += topic
         write_uvarint(out, len(partitions) + 1)
-        for index, error, base_offset, append_time, log_start, message in partitions:
+        for index, error, base_offset, append_time, log_start, message, record_errors in partitions:
             out += _FULL.pack(index, error, base_offset, append_time, log_start)
-            if message is None:
+            if message is None and not record_errors:
                 out += b"\x01\x00\x00"
-            else:
-                out.append(1)
-                raw = message.encode()
-                write_uvarint(out, len(raw) + 1)
-                out += raw
+                continue
+            write_uvarint(out, len(record_errors) + 1)
+            for batch_index, text in record_errors:
+                out += _INT32.pack(batch_index)
+                _put_string(out, text)
                 out.append(0)
+            _put_string(out, message)
+            out.append(0)
         out.append(0)
     out += b"\0\0\0\0\0"
+
+
+def _put_legacy_string(out: bytearray, text: str | None) -> None:
+    if text is None:
+        out += b"\xff\xff"
+    else:
+        raw = text.encode()
+        out += _INT16.pack(len(raw))
+        out += raw
+
+
+def _put_string(out: bytearray, text: str | None) -> None:
+    if text is None:
+        out.append(0)
+    else:
+        raw = text.encode()
+        write_uvarint(out, len(raw) + 1)
+        out += raw

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mainstem.core.log.retention import delete_before, should_roll
+from mainstem.core.log.retention import keep_from, should_roll
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import SegmentInfo
@@ -30,23 +30,51 @@ def test_rolls_by_size_age_and_offset_span_but_never_when_empty() -> None:
     assert roll(600, 1, last=2**31)
 
 
+def start_after(config: TopicConfig = CONFIG, *, high_watermark: int = 25, now_ms: int = 0, start: int = 0) -> int:
+    return keep_from(SEGMENTS, start, 25, high_watermark, config, now_ms)
+
+
 def test_segments_older_than_retention_go_in_order() -> None:
-    assert delete_before(SEGMENTS, 25, CONFIG, now_ms=1100) is None
-    assert delete_before(SEGMENTS, 25, CONFIG, now_ms=1101) == 10
-    assert delete_before(SEGMENTS, 25, CONFIG, now_ms=99_999) == 20
+    assert start_after(now_ms=1100) == 0
+    assert start_after(now_ms=1101) == 10
+    assert start_after(now_ms=2101) == 20
+
+
+def test_active_segment_goes_when_all_of_it_is_old() -> None:
+    assert start_after(now_ms=3100) == 20
+    assert start_after(now_ms=3101) == 25
+    assert keep_from([SegmentInfo(25, 0, -1, -1)], 25, 25, 25, CONFIG, now_ms=99_999) == 25
 
 
 def test_nothing_above_the_high_watermark_goes() -> None:
-    assert delete_before(SEGMENTS, 15, CONFIG, now_ms=99_999) == 10
-    assert delete_before(SEGMENTS, 5, CONFIG, now_ms=99_999) is None
+    assert start_after(high_watermark=24, now_ms=99_999) == 20
+    assert start_after(high_watermark=15, now_ms=99_999) == 10
+    assert start_after(high_watermark=5, now_ms=99_999) == 0
 
 
 def test_size_limit_keeps_at_least_that_many_bytes() -> None:
     limited = dataclasses.replace(CONFIG, retention_ms=-1, retention_bytes=500)
-    assert delete_before(SEGMENTS, 25, limited, now_ms=0) == 10
-    assert delete_before(SEGMENTS, 25, dataclasses.replace(limited, retention_bytes=501), now_ms=0) is None
+    assert start_after(limited) == 10
+    assert start_after(dataclasses.replace(limited, retention_bytes=501)) == 0
+    assert start_after(dataclasses.replace(limited, retention_bytes=0)) == 25
+
+
+def test_segments_below_the_log_start_offset_go() -> None:
+    unlimited = dataclasses.replace(CONFIG, retention_ms=-1)
+    assert start_after(unlimited, start=12) == 12
+    assert start_after(unlimited, start=25) == 25
 
 
 def test_compacted_topics_and_unlimited_ones_keep_everything() -> None:
-    assert delete_before(SEGMENTS, 25, dataclasses.replace(CONFIG, cleanup_policy=("compact",)), now_ms=99_999) is None
-    assert delete_before(SEGMENTS, 25, dataclasses.replace(CONFIG, retention_ms=-1), now_ms=99_999) is None
+    assert start_after(dataclasses.replace(CONFIG, cleanup_policy=("compact",)), now_ms=99_999) == 0
+    assert start_after(dataclasses.replace(CONFIG, retention_ms=-1), now_ms=99_999) == 0
+
+
+def test_compacted_and_deleted_topics_do_both() -> None:
+    assert start_after(dataclasses.replace(CONFIG, cleanup_policy=("compact", "delete")), now_ms=1101) == 10
+
+
+def test_compacted_topic_rolls_before_max_compaction_lag() -> None:
+    hurried = dataclasses.replace(CONFIG, cleanup_policy=("compact",), max_compaction_lag_ms=100)
+    assert should_roll(600, 0, 0, 1, 5, 101, hurried)
+    assert not should_roll(600, 0, 0, 1, 5, 101, dataclasses.replace(hurried, cleanup_policy=("delete",)))

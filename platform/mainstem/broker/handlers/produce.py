@@ -128,7 +128,7 @@ def _append_here(
     if outcome.error is ErrorCode.NONE:
         waits.append((partition, outcome.last_offset))
         return PartitionResult(index, 0, outcome.base_offset, outcome.log_append_time_ms, start)
-    return PartitionResult(index, outcome.error, -1, -1, -1, outcome.message)
+    return PartitionResult(index, outcome.error, -1, -1, -1, outcome.message, outcome.record_errors)
 
 
 class _DelayedProduce:

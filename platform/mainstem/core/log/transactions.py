@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mainstem.core.log.aborted import AbortedTransaction, AbortedTransactions
 from mainstem.model import records, records_pure
-from mainstem.model.batch import CONTROL_BIT, TRANSACTIONAL_BIT, BatchHeader
+from mainstem.model.batch import CONTROL_BIT, TRANSACTIONAL_BIT, BatchHeader, iterate
 from mainstem.model.columns import Columns
 from mainstem.model.compression import CorruptRecords
 
@@ -108,6 +108,13 @@ class Transactions:
         """Forget ended transactions whose marker every replica has."""
         if self.ended:
             self.ended = {first: last for first, last in self.ended.items() if last >= high_watermark}
+
+    def aborted_in(self, data: bytes | bytearray | memoryview, offset: int) -> list[tuple[int, int]]:
+        """(producer id, first offset) of what a reader must skip in these batches, which were read from `offset` on."""
+        end = offset
+        for _, header in iterate(data):
+            end = header.next_offset
+        return [(entry.producer_id, entry.first_offset) for entry in self.aborted.overlapping(offset, end)]
 
     def load(self, open_first_offsets: Sequence[tuple[int, int]], aborted: Sequence[AbortedTransaction]) -> None:
         """From a producer snapshot, (first offset, producer id) each, and the indexes of all segments in their order."""

@@ -18,7 +18,7 @@ from mainstem.model.configs.key import (
 from mainstem.model.configs.topic_keys import LONG_MAX, TOPIC_KEYS
 
 BOOLEAN, STRING, INT, SHORT = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.INT, ConfigType.SHORT
-LONG, LIST = ConfigType.LONG, ConfigType.LIST
+LONG, LIST, DOUBLE = ConfigType.LONG, ConfigType.LIST, ConfigType.DOUBLE
 
 INT_MAX = "2147483647"
 DEFAULT_LISTENERS = "PLAINTEXT://127.0.0.1:9092"
@@ -256,6 +256,39 @@ _GROUPS = [
     fixed("group.max.size", INT, INT_MAX, "How many members a group may have.", at_least(1)),
 ]
 
+_CLEANER = [
+    fixed("log.cleaner.enable", BOOLEAN, "true", "Whether topics with cleanup.policy=compact are compacted."),
+    dynamic(
+        "log.cleaner.backoff.ms",
+        LONG,
+        "15000",
+        "How long the cleaner sleeps when no log is dirty enough.",
+        at_least(0),
+    ),
+    dynamic(
+        "log.cleaner.dedupe.buffer.size",
+        LONG,
+        "134217728",
+        "Memory for the keys of the log that is being compacted; a key takes up to 192 bytes of it (24 in Kafka).",
+        at_least(1024),
+    ),
+    dynamic(
+        "log.cleaner.io.buffer.load.factor",
+        DOUBLE,
+        "0.9",
+        "The share of log.cleaner.dedupe.buffer.size that is used; one pass ends where it is full.",
+        Between(0, 1),
+    ),
+    dynamic("log.cleaner.io.buffer.size", INT, "524288", "How much the cleaner reads at a time.", at_least(0)),
+    dynamic(
+        "log.cleaner.io.max.bytes.per.second",
+        DOUBLE,
+        "1.7976931348623157E308",
+        "How fast the cleaner may read and write, together.",
+        at_least(0.001),
+    ),
+]
+
 _TRANSACTIONS = [
     fixed("transaction.state.log.num.partitions", INT, "50", "Partitions of __transaction_state.", at_least(1)),
     fixed(
@@ -309,4 +342,4 @@ _NETWORK = [
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 
-HONOURED_KEYS = table([*_NODE, *_TOPICS, *_LOG, *_TOPIC_DEFAULTS, *_GROUPS, *_TRANSACTIONS, *_NETWORK])
+HONOURED_KEYS = table([*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *_TRANSACTIONS, *_NETWORK])

@@ -85,12 +85,6 @@ initial.broker.registration.timeout.ms int fixed 60000
 kafka.metrics.polling.interval.secs int fixed 10
 kafka.metrics.reporters list fixed ""
 leader.imbalance.check.interval.seconds long fixed 300
-log.cleaner.backoff.ms long dynamic 15000
-log.cleaner.dedupe.buffer.size long dynamic 134217728
-log.cleaner.enable boolean fixed true
-log.cleaner.io.buffer.load.factor double dynamic 0.9
-log.cleaner.io.buffer.size int dynamic 524288
-log.cleaner.io.max.bytes.per.second double dynamic 1.7976931348623157E308
 log.cleaner.threads int dynamic 1
 log.dir.failure.timeout.ms long fixed 30000
 max.connection.creation.rate int dynamic 2147483647
