@@ -124,7 +124,7 @@ class SegmentLog(SegmentFolder):
         if offset >= end_offset:
             return b""
         hint = self._hints.get(offset)
-        if hint is not None and hint[1] < hint[0].size:
+        if hint is not None and hint[1] < hint[0].size and not hint[0].is_gone:
             segment, position = hint
         else:
             found = self._find(offset, may_block=may_block)
