@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mainstem.model.errors import StorageError
+from mainstem.api.read_buffers import ReadBuffers
+from mainstem.model.errors import DirectoryInUseError, StorageError
 
 IOV_MAX = 1024
 LOCK_FILE = ".lock"
@@ -80,7 +81,7 @@ class FileSystem(Protocol):
     def lock_directory(self, path: Path) -> Callable[[], None]:
         """Keep other processes out until the returned function is called or this process ends; the directory is created.
 
-        Raises: StorageError if another one holds it.
+        Raises: DirectoryInUseError if another one holds it, StorageError if it cannot be written.
         """
 
 
@@ -127,13 +128,14 @@ RWF_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None) if _is_on("NOWAIT") els
 class OsFile:
     """One open file. Appends go through O_APPEND, so no position can be wrong."""
 
-    __slots__ = ("_descriptor", "_nowait")
+    __slots__ = ("_buffers", "_descriptor", "_nowait")
 
-    def __init__(self, path: Path, nowait: int | None, *, create: bool) -> None:
+    def __init__(self, path: Path, nowait: int | None, buffers: ReadBuffers, *, create: bool) -> None:
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         flags |= os.O_CREAT if create else 0
         self._descriptor = os.open(path, flags, 0o644)
         self._nowait = nowait
+        self._buffers = buffers
 
     def append(self, buffers: Sequence[Buffer], size: int) -> None:
         written = os.writev(self._descriptor, buffers) if len(buffers) <= IOV_MAX else 0
@@ -158,7 +160,7 @@ class OsFile:
             return os.pread(self._descriptor, size, position)
         if self._nowait is None:
             raise WouldBlock
-        buffer = bytearray(size)
+        buffer = self._buffers.take(size)
         try:
             count = os.preadv(self._descriptor, [buffer], position, self._nowait)
         except OSError as error:
@@ -188,9 +190,11 @@ class OsFiles:
 
     def __init__(self, *, nowait: int | None = RWF_NOWAIT) -> None:
         self._nowait = nowait
+        # Only reads that may not block use them, and those are the loop's.
+        self._buffers = ReadBuffers()
 
     def open(self, path: Path, *, create: bool = True) -> File:
-        return OsFile(path, self._nowait, create=create)
+        return OsFile(path, self._nowait, self._buffers, create=create)
 
     def read_file(self, path: Path) -> bytes:
         return path.read_bytes()
@@ -265,7 +269,5 @@ class OsFiles:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(descriptor)
-                raise StorageError(
-                    str(path), "another broker is using this log directory; stop it or choose another"
-                ) from None
+                raise DirectoryInUseError(str(path)) from None
         return lambda: os.close(descriptor)

@@ -88,6 +88,8 @@ class PartitionLog(Protocol):
     def recover(self, from_offset: int, accept: Callable[[BatchHeader, memoryview], bool]) -> None:
         """Walk the stored batches from the segment that contains `from_offset` to the end, rebuild the store's own lookup
         files, and cut the log before the first batch that is torn or that `accept` refuses, with all that follows it.
+
+        An empty segment ends where it begins. What was kept is durable after the next `flush`.
         """
 
     def roll(self, base_offset: int) -> None:
@@ -118,14 +120,17 @@ class PartitionLog(Protocol):
         """Make everything appended so far durable. May block and may run in a thread. Raises: StorageError, for good."""
 
     def put_sidecar(self, kind: str, offset: int, content: bytes) -> None:
-        """Keep a small file durably and atomically under (kind, offset)."""
+        """Keep a small file atomically under (kind, offset). Seen at once, durable with the next `flush` or a clean close of the
+        store, on the loop and without waiting for a disk.
+        """
 
     def sidecars(self, kind: str) -> Sequence[int]:
         """Offsets under which a file of that kind is kept, ascending. Leader epochs have one file, under 0."""
 
     def get_sidecar(self, kind: str, offset: int) -> bytes: ...
 
-    def delete_sidecar(self, kind: str, offset: int) -> None: ...
+    def delete_sidecar(self, kind: str, offset: int) -> None:
+        """As `put_sidecar`; does nothing if there is none. Removing a segment removes its transaction index."""
 
     @property
     def size(self) -> int:
@@ -157,7 +162,8 @@ class LogStore(Protocol):
     def open_log(
         self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096
     ) -> PartitionLog:
-        """Open, or create empty at offset 0. `index_interval_bytes`: how much data one lookup entry covers.
+        """Open, or create empty at offset 0, on the disk with the first append. `index_interval_bytes`: how much data one
+        lookup entry covers. A stored log of that name with another topic id stays, under another name.
 
         Raises: StorageError.
         """
@@ -180,8 +186,11 @@ class LogStore(Protocol):
     def write_checkpoint(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Durably and atomically."""
 
-    def close(self, *, clean: bool) -> None:
-        """`clean` leaves the mark that `was_clean` reads next time; give it only after every log was flushed."""
+    def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
+        """`clean` leaves the mark that `was_clean` reads next time; give it only after every log was flushed and closed.
+
+        `broker_epoch`: of the broker that stops, for Kafka's mark (KIP-966). Blocking.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

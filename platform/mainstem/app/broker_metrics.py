@@ -64,6 +64,12 @@ def _register_requests(sensor: Sensor, services: Services) -> None:
     sensor.register(m.MALFORMED, lambda: [Sample((), counters.malformed_requests)])
     sensor.register(m.CONNECTIONS, lambda: [Sample((), counters.connections)])
     sensor.register(m.CONNECTIONS_TOTAL, lambda: [Sample((), counters.connections_total)])
+    sessions, memory = services.fetch_sessions, services.memory
+    sensor.register(m.FETCH_SESSIONS, lambda: [Sample((), len(sessions))])
+    sensor.register(m.FETCH_SESSION_PARTITIONS, lambda: [Sample((), sum(len(s.partitions) for s in sessions))])
+    sensor.register(m.FETCH_SESSION_EVICTIONS, lambda: [Sample((), sessions.evictions)])
+    sensor.register(m.REQUEST_MEMORY, lambda: [Sample((), memory.request_bytes)])
+    sensor.register(m.REPLY_MEMORY, lambda: [Sample((), memory.reply_bytes)])
 
 
 def _register_partitions(sensor: Sensor, services: Services) -> None:

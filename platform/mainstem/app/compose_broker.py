@@ -12,8 +12,9 @@ from mainstem.api.context import Clock, Log, PluginContext
 from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
-from mainstem.api.storage import LogStore, StorageBackend
+from mainstem.api.storage import StorageBackend
 from mainstem.app import broker_metrics
+from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
@@ -127,9 +128,8 @@ async def _open_services(
 ) -> Services:
     """Metadata, partitions (recovered) and groups, each registered on `stack` for closing."""
     storage = plugins.find(StorageBackend, config.log_storage)
-    if storage.is_durable:
-        for directory in config.log_dirs:
-            stack.callback(context.files.lock_directory(Path(directory)))
+    directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
+    failures = lock_directories(context.files, directories, stack) if storage.is_durable else {}
     coordinator = _open_coordinator(plugins, config, storage, context)
     stack.push_async_callback(coordinator.close)
     changes = await coordinator.open()
@@ -139,15 +139,21 @@ async def _open_services(
     metadata = Metadata(config, coordinator)
     stack.push_async_callback(metadata.close)
     await metadata.start(registration, changes)
+    settings = _storage_settings(storage, config)
+    stores = open_stores(directories, lambda place: storage.open(settings, context, place), failures, context)
+    if storage.is_durable:
+        claim(stores, await coordinator.cluster_id(), config.node_id)
     partitions = Partitions(
         config.node_id,
         config,
-        _open_stores(storage, config, context),
+        stores,
         context.executor,
         context.clock,
         context.log,
         is_durable=storage.is_durable,
+        failures=[failures.get(directory) for directory in directories],
     )
+    partitions.broker_epoch = metadata.broker_epoch
     partitions.load(metadata.image)
     stack.push_async_callback(partitions.close)
     recovered = await partitions.recover()
@@ -192,12 +198,6 @@ def _open_coordinator(
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
-def _open_stores(storage: StorageBackend, config: BrokerConfig, context: PluginContext) -> list[LogStore]:
-    directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
-    settings = _storage_settings(storage, config)
-    return [storage.open(settings, context, Path(d)) for d in directories]
-
-
 def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
     return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
@@ -212,18 +212,18 @@ def _jobs(services: Services, dispatcher: Dispatcher) -> list[Job]:
     config, partitions = services.config, services.partitions
 
     async def retention() -> None:
-        partitions.delete_old_segments()
+        await partitions.delete_old_segments()
         partitions.expire_producers()
-        await partitions.purge()
-
-    async def checkpoints() -> None:
-        await partitions.save_checkpoints()
 
     async def idle_connections() -> None:
         dispatcher.close_idle(config.connections_max_idle_ms)
 
     return [
         Job(name="retention", interval_ms=config.log_retention_check_interval_ms, run=retention),
-        Job(name="checkpoints", interval_ms=config.log_flush_offset_checkpoint_interval_ms, run=checkpoints),
+        Job(
+            name="checkpoints",
+            interval_ms=config.log_flush_offset_checkpoint_interval_ms,
+            run=partitions.save_checkpoints,
+        ),
         Job(name="idle-connections", interval_ms=IDLE_CHECK_INTERVAL_MS, run=idle_connections),
     ]

@@ -206,12 +206,24 @@ class ConfigError(MainstemError):
 
 
 class StorageError(MainstemError):
-    """The storage below a partition failed (disk full, I/O error). The log directory it names is offline from then on."""
+    """The storage below a partition failed. If that `is_lasting`, the log directory is offline from then on.
 
-    def __init__(self, place: str, reason: str) -> None:
+    It is not where the disk was full or the process out of file handles and nothing partial is left behind: what was stored
+    can be read, and the same append may succeed later.
+    """
+
+    def __init__(self, place: str, reason: str, *, is_lasting: bool = True) -> None:
         super().__init__(f"storage at {place} failed: {reason}")
         self.place = place
         self.reason = reason
+        self.is_lasting = is_lasting
+
+
+class DirectoryInUseError(StorageError):
+    """Another process has locked the log directory."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place, "another broker is using this log directory; stop it or choose another")
 
 
 class PluginError(MainstemError):

@@ -53,8 +53,16 @@ class Flusher:
     The threads are its own: a sync must not wait behind cold reads and cleaning. They start with the first flush.
     """
 
-    def __init__(self, on_failure: Callable[[StorageError], None], *, threads_max: int = THREADS_MAX) -> None:
+    def __init__(
+        self,
+        on_failure: Callable[[StorageError], None],
+        on_refusal: Callable[[StorageError], None] = lambda error: None,
+        *,
+        threads_max: int = THREADS_MAX,
+    ) -> None:
+        """`on_refusal`: an append failed and the directory stays online."""
         self._on_failure = on_failure
+        self._on_refusal = on_refusal
         self._threads_max = threads_max
         self._threads: list[threading.Thread] = []
         self._jobs: SimpleQueue[Share | None] = SimpleQueue()
@@ -134,10 +142,7 @@ class Flusher:
         self._running.difference_update(share.partitions)
         self.rounds += 1
         if failure is not None:
-            if self.failure is None:
-                self.failure = failure
-                self._on_failure(failure)
-            self._idle.set()
+            self.fail(failure)
             return
         if self.failure is not None:
             return
@@ -147,6 +152,20 @@ class Flusher:
             self._start()
         else:
             self._settle()
+
+    def refused(self, error: StorageError) -> None:
+        """An append failed: for good, or until there is room again."""
+        if error.is_lasting:
+            self.fail(error)
+        else:
+            self._on_refusal(error)
+
+    def fail(self, failure: StorageError) -> None:
+        """The directory is offline from now on; a write or a read may have found out as well."""
+        if self.failure is None:
+            self.failure = failure
+            self._on_failure(failure)
+        self._idle.set()
 
     async def drain(self) -> None:
         """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""

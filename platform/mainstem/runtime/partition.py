@@ -15,7 +15,7 @@ from mainstem.api.storage import BatchSpan, LogStore, PartitionLog, SidecarKind
 from mainstem.core.log import retention
 from mainstem.core.log.aborted import AbortedTransaction
 from mainstem.core.log.append import plan_append
-from mainstem.core.log.append_run import plan_run, run_limits, takes_plain_batches
+from mainstem.core.log.append_run import plan_run, takes_plain_batches
 from mainstem.core.log.flush_policy import LINGER_BYTES, FlushPolicy
 from mainstem.core.log.state import LogState
 from mainstem.core.log.validation import check_records, needs_records
@@ -24,6 +24,7 @@ from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.runtime import partition_opening, partition_sidecars
+from mainstem.runtime.active_segment import ActiveSegment
 from mainstem.runtime.flusher import AppendedMark, Flusher
 from mainstem.runtime.partition_opening import OpenedLog
 from mainstem.runtime.partition_outcomes import AppendOutcome, FetchWaiter, ReadOutcome, ReadUpTo
@@ -62,8 +63,7 @@ class Partition:
         self._log: PartitionLog | None = None
         self.state = LogState()
         self._commit_waiters: deque[tuple[int, Callable[[ErrorCode], None]]] = deque()
-        self._active_base = 0
-        self._active_first_timestamp = -1
+        self._active = ActiveSegment()
         self._log_start_offset = log_start_offset
         self._high_watermark = self._log_end_offset = self.flushed_offset = 0
         self.fetch_waiters: set[FetchWaiter] = set()
@@ -120,8 +120,7 @@ class Partition:
         if self._log_start_offset > log.end_offset:
             log.reset(self._log_start_offset)
             segments = log.segments()
-        self._active_base = segments[-1].base_offset
-        self._active_first_timestamp = segments[-1].first_timestamp
+        self._active.adopt(segments)
         self._log_end_offset = self._high_watermark = self.flushed_offset = log.end_offset
 
     # --------------------------------------------------------------------------------------------------------- offsets
@@ -191,14 +190,15 @@ class Partition:
             patch_log_append_time(data, 0, header, now_ms)
         patch_offset(data, 0, plan.base_offset, self.leader_epoch)
         size = len(data)
-        first_timestamp = self._active_first_timestamp
-        if retention.should_roll(
-            log.active_size(), self._active_base, first_timestamp, size, plan.last_offset, timestamp, config
-        ):
+        if self._active.must_roll(log, config, size, plan.last_offset, timestamp):
             self._roll(log)
-        log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
-        if self._active_first_timestamp < 0:
-            self._active_first_timestamp = timestamp
+        try:
+            log.append((data,), (BatchSpan(size, plan.base_offset, plan.last_offset, timestamp),))
+        except StorageError as error:
+            self._flusher.refused(error)
+            raise
+        if self._active.first_timestamp < 0:
+            self._active.first_timestamp = timestamp
         self._log_end_offset = end = plan.last_offset + 1
         if header.producer_id >= 0:
             self.state.apply(header, data, plan.base_offset, now_ms)
@@ -220,15 +220,17 @@ class Partition:
         if state.epochs.latest != self.leader_epoch:
             return []
         now_ms = self._clock.now_ms()
-        limits = run_limits(self.config, self._active_base, log.active_size(), self._active_first_timestamp, now_ms)
+        limits = self._active.limits(log, self.config, now_ms)
         plan = plan_run(batches, self._log_end_offset, self.leader_epoch, state.producers, limits, now_ms)
         spans = plan.spans
         if not spans:
             return []
         try:
             log.append(batches if len(spans) == len(batches) else batches[: len(spans)], spans)
-        except BaseException:
+        except BaseException as error:
             state.producers.restore(plan.saved)
+            if isinstance(error, StorageError):
+                self._flusher.refused(error)
             raise
         self._log_end_offset += plan.records_count
         self._appended(self._log_end_offset, plan.size, plan.records_count)
@@ -252,14 +254,7 @@ class Partition:
             self._flusher.mark_within(self, within_ms)
 
     def _roll(self, log: PartitionLog) -> None:
-        if self.config.is_compacted:
-            # Recovery cannot tell a gap that a crash left from one that compaction left, so a crash must leave none.
-            log.flush()
-        partition_sidecars.write_index(log, self.state, self._active_base, self._log_end_offset)
-        log.roll(self._log_end_offset)
-        self._active_base = self._log_end_offset
-        self._active_first_timestamp = -1
-        partition_sidecars.write_snapshot(log, self.state, self._log_end_offset)
+        self._active.roll(log, self.state, self._log_end_offset, is_compacted=self.config.is_compacted)
 
     # --------------------------------------------------------------------------------------------------------- committing
 
@@ -383,7 +378,7 @@ class Partition:
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
         if self._log is not None and not self.is_closed:
-            partition_sidecars.write_at_close(self._log, self.state, self._active_base, self._log_end_offset)
+            partition_sidecars.write_at_close(self._log, self.state, self._active.base_offset, self._log_end_offset)
             self._log.close()
         self.is_closed = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.context import Clock, Log
@@ -14,23 +14,12 @@ from mainstem.model.cluster import Change, ConfigChanged, PartitionChanged, Part
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import StorageError
-from mainstem.model.ids import TopicPartition
-from mainstem.runtime.flusher import Flusher
+from mainstem.model.ids import NO_TOPIC_ID, TopicPartition
+from mainstem.runtime.log_directory import LOG_STARTS, RECOVERY_POINTS, LogDirectory
 from mainstem.runtime.partition import Partition
 
-RECOVERY_POINTS = "recovery-point-offset-checkpoint"
-LOG_STARTS = "log-start-offset-checkpoint"
-
-
-class LogDirectory:
-    """One store and its flusher."""
-
-    def __init__(self, store: LogStore, on_failure: Callable[[LogStore, StorageError], None]) -> None:
-        self.store = store
-        self.flusher = Flusher(lambda error: on_failure(store, error))
-        self.recovery_points = dict(store.read_checkpoint(RECOVERY_POINTS))
-        self.log_starts = dict(store.read_checkpoint(LOG_STARTS))
-        self.hosted = 0
+RECOVERY_PARTS = 4
+STRAYS_NAMED_MAX = 20
 
 
 class Partitions:
@@ -46,7 +35,9 @@ class Partitions:
         log: Log,
         *,
         is_durable: bool,
+        failures: Sequence[StorageError | None] = (),
     ) -> None:
+        """`failures`: for each store why it could not be opened, if it could not."""
         self._broker_id = broker_id
         self._static_config = config
         self._config = config
@@ -54,16 +45,20 @@ class Partitions:
         self._clock = clock
         self._log = log
         self._is_durable = is_durable
-        self.directories = [LogDirectory(store, self._storage_failed) for store in stores]
         self._by_name: dict[tuple[str, int], Partition] = {}
         # Keyed as the wire has it, a topic's UTF-8 name or its id: one lookup per partition on the hot path.
         self._by_wire: dict[tuple[bytes, int], Partition] = {}
         # Two writers of one checkpoint file would overtake each other.
         self._checkpoint_files = asyncio.Lock()
         self._homes: dict[TopicPartition, LogDirectory] = {}
+        self._is_loading = False
+        self.directories = [LogDirectory(store, executor, log, self._storage_failed) for store in stores]
+        for directory, failure in zip(self.directories, failures or [None] * len(stores), strict=True):
+            if failure is not None:
+                directory.flusher.fail(failure)
+        self.broker_epoch = -1
         for directory in self.directories:
-            for partition, _ in directory.store.existing():
-                self._homes[partition] = directory
+            self._homes |= dict.fromkeys(directory.stored, directory)
 
     def get(self, topic: str, partition: int) -> Partition | None:
         return self._by_name.get((topic, partition))
@@ -74,12 +69,8 @@ class Partitions:
 
     def stored(self, topic: str) -> set[int]:
         """Partitions of a topic whose log exists; the others were never used."""
-        return {
-            partition.partition
-            for directory in self.directories
-            for partition, _ in directory.store.existing()
-            if partition.topic == topic
-        }
+        found = {name.partition for d in self.directories for name in d.stored if name.topic == topic}
+        return found | {p.topic_partition.partition for p in self if p.is_open and p.topic_partition.topic == topic}
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(self._by_name.values())
@@ -92,8 +83,28 @@ class Partitions:
     def load(self, image: MetadataImage) -> None:
         """Host what the image gives to this broker; for the start."""
         self._config = effective_config(image, self._static_config)
+        self._is_loading = True
         for topic in image.topics.values():
             self._host_topic(topic, image)
+        self._is_loading = False
+        for directory in self.directories:
+            self._name_strays(directory, image)
+            directory.purge_within(self._config.log_segment_delete_delay_ms)
+
+    def _name_strays(self, directory: LogDirectory, image: MetadataImage) -> None:
+        """Partitions on the disk that no topic has: a copied folder, or a crash in the middle of a deletion. They stay."""
+        strays = []
+        for partition, topic_id in directory.stored.items():
+            topic = image.topics.get(partition.topic)
+            if topic is None or topic_id not in (topic.topic_id, NO_TOPIC_ID):
+                strays.append(f"{partition.topic}-{partition.partition}")
+        if strays:
+            self._log.warning(
+                "storage.stray_partitions",
+                place=directory.store.place,
+                count=len(strays),
+                folders=strays[:STRAYS_NAMED_MAX],
+            )
 
     def follow(self, changes: Sequence[Change], image: MetadataImage) -> None:
         """The image changed."""
@@ -134,8 +145,7 @@ class Partitions:
         topic_partition = TopicPartition(topic.name, index)
         home = self._homes.get(topic_partition)
         if home is None:
-            online = [d for d in self.directories if d.flusher.failure is None] or self.directories
-            home = self._homes[topic_partition] = min(online, key=lambda d: d.hosted)
+            home = self._homes[topic_partition] = self._choose_home()
         home.hosted += 1
         partition = Partition(
             topic_partition,
@@ -147,12 +157,19 @@ class Partitions:
             self._clock,
             self._executor,
             is_durable=self._is_durable,
-            log_start_offset=home.log_starts.get(topic_partition, 0),
+            log_start_offset=home.checkpoints[LOG_STARTS].get(topic_partition, 0),
         )
         self._by_name[topic.name, index] = partition
         self._by_wire[topic.name.encode(), index] = partition
         self._by_wire[topic.topic_id, index] = partition
         return partition
+
+    def _choose_home(self) -> LogDirectory:
+        """The directory with the fewest partitions. While one is offline at start, what is not found may be in there."""
+        online = [directory for directory in self.directories if not directory.is_offline]
+        if self._is_loading and len(online) < len(self.directories):
+            return next(directory for directory in self.directories if directory.is_offline)
+        return min(online or self.directories, key=lambda directory: directory.hosted)
 
     def _drop_topic(self, name: str) -> None:
         for key in [k for k in self._by_name if k[0] == name]:
@@ -160,10 +177,9 @@ class Partitions:
             self._by_wire.pop((name.encode(), key[1]), None)
             self._by_wire.pop((partition.topic_id, key[1]), None)
             home = self._homes.pop(partition.topic_partition)
-            home.hosted -= 1
-            home.recovery_points.pop(partition.topic_partition, None)
-            home.log_starts.pop(partition.topic_partition, None)
+            home.forget(partition.topic_partition)
             partition.drop()
+            home.purge_within(partition.config.file_delete_delay_ms)
 
     def _reconfigure(self, topic: TopicImage | None) -> None:
         if topic is None:
@@ -175,7 +191,6 @@ class Partitions:
                 hosted.configure(config)
 
     def _storage_failed(self, store: LogStore, error: StorageError) -> None:
-        self._log.error("storage.log_directory_offline", place=store.place, reason=error.reason)
         for partition in self._by_name.values():
             if partition.store is store:
                 partition.storage_failed(error)
@@ -184,23 +199,69 @@ class Partitions:
 
     async def recover(self) -> Mapping[str, int]:
         """After an unclean stop, check every stored log from its recovery point on; returns batches read per directory."""
-        loop = asyncio.get_running_loop()
         read: dict[str, int] = {}
         for directory in self.directories:
-            if directory.store.was_clean:
-                continue
-            stored = {partition for partition, _ in directory.store.existing()}
-            waiting = [
-                loop.run_in_executor(self._executor, p.recover, directory.recovery_points.get(p.topic_partition, 0))
-                for p in self._by_name.values()
-                if p.store is directory.store and p.topic_partition in stored
-            ]
-            read[directory.store.place] = sum(opened.batches_read for opened in await asyncio.gather(*waiting))
+            if not directory.store.was_clean and not directory.is_offline:
+                read[directory.store.place] = await self._recover_directory(directory)
         return read
 
-    def delete_old_segments(self) -> int:
+    async def _recover_directory(self, directory: LogDirectory) -> int:
+        loop = asyncio.get_running_loop()
+        points = directory.checkpoints[RECOVERY_POINTS]
+        stored = [
+            partition
+            for partition in self._by_name.values()
+            if partition.store is directory.store
+            and directory.stored.get(partition.topic_partition) in (partition.topic_id, NO_TOPIC_ID)
+        ]
+        # In as many parts as there are threads: a future for each of ten thousand logs costs more than the logs.
+        parts = [stored[first::RECOVERY_PARTS] for first in range(RECOVERY_PARTS)]
+        waiting = [
+            loop.run_in_executor(
+                self._executor, self._recover_logs, [(p, points.get(p.topic_partition, 0)) for p in part]
+            )
+            for part in parts
+        ]
+        try:
+            return sum(await asyncio.gather(*waiting))
+        except StorageError as error:
+            directory.flusher.fail(error)
+            return 0
+
+    def _recover_logs(self, logs: Sequence[tuple[Partition, int]]) -> int:
+        """In a thread. Raises: StorageError."""
+        batches_read = 0
+        for partition, recovery_point in logs:
+            opened = partition.recover(recovery_point)
+            batches_read += opened.batches_read
+            if opened.cut is not None:
+                self._log.warning(
+                    "storage.log_cut",
+                    topic=partition.topic_partition.topic,
+                    partition=partition.topic_partition.partition,
+                    bytes=opened.cut.bytes,
+                    end_offset=opened.cut.end_offset,
+                    end_offset_before=opened.cut.end_offset_before,
+                    reason=opened.cut.reason,
+                )
+        return batches_read
+
+    async def delete_old_segments(self) -> int:
+        """Retention. Logs that nobody has used since the start are opened for it, one at a time between other work."""
         now_ms = self._clock.now_ms()
-        return sum(partition.delete_old_segments(now_ms) for partition in self._by_name.values())
+        deleted = 0
+        for directory in self.directories:
+            for name in tuple(directory.stored):
+                partition = self._by_name.get((name.topic, name.partition))
+                if partition is not None and not partition.is_open and not directory.is_offline:
+                    partition.log  # noqa: B018 - opens it
+                    await asyncio.sleep(0)
+        for partition in self._by_name.values():
+            gone = 0 if partition.is_offline else partition.delete_old_segments(now_ms)
+            if gone:
+                deleted += gone
+                self._homes[partition.topic_partition].purge_within(partition.config.file_delete_delay_ms)
+        return deleted
 
     def expire_producers(self) -> None:
         older_than = self._clock.now_ms() - self._config.producer_id_expiration_ms
@@ -208,31 +269,21 @@ class Partitions:
             partition.expire_producers(older_than)
 
     async def save_checkpoints(self) -> None:
-        """Recovery points and log start offsets are durable when this returns. Raises: StorageError."""
+        """Recovery points and log start offsets are durable when this returns. Raises: StorageError.
+
+        Offsets are taken on the loop and written in a thread.
+        """
+        loop = asyncio.get_running_loop()
         async with self._checkpoint_files:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self.write_checkpoints)
-
-    async def purge(self) -> None:
-        """Give back the room of what retention, DeleteRecords and deleted topics put aside."""
-        for directory in self.directories:
-            if directory.flusher.failure is None:
-                await asyncio.get_running_loop().run_in_executor(self._executor, directory.store.purge)
-
-    def write_checkpoints(self) -> None:
-        """Blocking. Recovery points never run ahead of what was flushed."""
-        for directory in self.directories:
-            if directory.flusher.failure is not None:
-                continue
-            for partition in tuple(self._by_name.values()):
-                if partition.store is directory.store and partition.is_open:
-                    directory.recovery_points[partition.topic_partition] = partition.flushed_offset
-                    directory.log_starts[partition.topic_partition] = partition.log_start_offset
-            directory.store.write_checkpoint(RECOVERY_POINTS, directory.recovery_points)
-            directory.store.write_checkpoint(LOG_STARTS, directory.log_starts)
+            for directory in self.directories:
+                if not directory.is_offline:
+                    offsets = directory.note_offsets(self._by_name.values())
+                    await loop.run_in_executor(self._executor, directory.write, offsets)
 
     async def close(self) -> None:
         """Flush everything, write what the next start needs, leave the clean mark where all of it went well."""
         for directory in self.directories:
+            directory.close()
             await directory.flusher.drain()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, self._close_logs)
@@ -241,14 +292,20 @@ class Partitions:
         for directory in self.directories:
             directory.flusher.close()
         for partition in self._by_name.values():
-            if partition.is_open and partition.flushed_offset < partition.log_end_offset:
+            if partition.is_open and not partition.is_offline and partition.flushed_offset < partition.log_end_offset:
                 try:
                     partition.flush_log()
                     partition.flushed_offset = partition.log_end_offset
                 except StorageError as error:
                     self._log.error("storage.flush_at_close_failed", place=error.place, reason=error.reason)
-        self.write_checkpoints()
+                    self._homes[partition.topic_partition].flusher.failure = error
+        for directory in self.directories:
+            if not directory.is_offline:
+                directory.write(directory.note_offsets(self._by_name.values()))
         for partition in self._by_name.values():
             partition.close()
         for directory in self.directories:
-            directory.store.close(clean=directory.flusher.failure is None)
+            try:
+                directory.store.close(clean=not directory.is_offline, broker_epoch=self.broker_epoch)
+            except StorageError as error:
+                self._log.error("storage.close_failed", place=error.place, reason=error.reason)

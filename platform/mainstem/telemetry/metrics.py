@@ -49,6 +49,16 @@ REQUEST_TIME = Metric(
 MALFORMED = _counter(
     "mainstem_broker_malformed_requests_total", "Requests that could not be read; their connection ended."
 )
+FETCH_SESSIONS = _gauge("kafka_server_fetchsessioncache_numincrementalfetchsessions", "Fetch sessions in use.")
+FETCH_SESSION_PARTITIONS = _gauge(
+    "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "Partitions in all fetch sessions."
+)
+FETCH_SESSION_EVICTIONS = _counter(
+    "kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total",
+    "Fetch sessions that lost their slot to another client.",
+)
+REQUEST_MEMORY = _gauge("mainstem_broker_request_buffer_bytes", "Bytes held by requests that are arriving.")
+REPLY_MEMORY = _gauge("mainstem_broker_unsent_reply_bytes", "Bytes of replies that clients have not taken yet.")
 CONNECTIONS = _gauge("mainstem_broker_connections", "Open client connections.")
 CONNECTIONS_TOTAL = _counter("mainstem_broker_connections_total", "Client connections accepted since the start.")
 FLUSH_ROUNDS = _counter("mainstem_log_flush_rounds_total", "Rounds of group commit.", ("log_dir",))

@@ -6,10 +6,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 
 from mainstem.api.files import Buffer
-from mainstem.api.storage import BatchSpan, PartitionLog, SegmentInfo, SegmentRewrite
+from mainstem.api.storage import BatchSpan, PartitionLog, SegmentInfo, SegmentRewrite, SidecarKind
 from mainstem.model.batch import BatchHeader, read_header
 from mainstem.model.errors import StorageError
-from mainstem.model.ids import TopicId, TopicPartition
+from mainstem.model.ids import NO_TOPIC_ID, TopicId, TopicPartition
 from mainstem_plugins.storage_memory.segment import MemorySegment
 
 
@@ -112,6 +112,7 @@ class MemoryLog:
         kept = self._segments[slot].before(offset)
         kept.base_offset = min(kept.base_offset, end)
         self._size -= sum(segment.size for segment in self._segments[slot:]) - kept.size
+        self._forget_transactions(self._segments[slot + 1 :])
         self._segments = [*self._segments[:slot], kept]
         self._end_offset = end
 
@@ -121,9 +122,15 @@ class MemoryLog:
             return []
         gone, self._segments = self._segments[:keep], self._segments[keep:]
         self._size -= sum(segment.size for segment in gone)
+        self._forget_transactions(gone)
         return [segment.base_offset for segment in gone]
 
+    def _forget_transactions(self, gone: Sequence[MemorySegment]) -> None:
+        for segment in gone:
+            self.delete_sidecar(SidecarKind.TRANSACTION_INDEX, segment.base_offset)
+
     def reset(self, offset: int) -> None:
+        self._forget_transactions(self._segments)
         self._segments = [MemorySegment(offset)]
         self._end_offset = offset
         self._size = 0
@@ -143,6 +150,8 @@ class MemoryLog:
         if self._segments[slot:end] != rewrite.replaced or end == len(self._segments):
             rewrite.abandon()
             return False
+        # The first one's goes on under the same name.
+        self._forget_transactions(rewrite.replaced[1:])
         self._size += rewrite.segment.size - sum(segment.size for segment in rewrite.replaced)
         self._segments = [*self._segments[:slot], rewrite.segment, *self._segments[end:]]
         return True
@@ -188,7 +197,9 @@ class MemoryStore:
     def open_log(
         self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096
     ) -> PartitionLog:
-        if partition not in self._logs:
+        stored_id, _ = self._logs.get(partition, (topic_id, None))
+        if partition not in self._logs or NO_TOPIC_ID != stored_id != topic_id != NO_TOPIC_ID:
+            # A topic that is made again under its old name begins empty.
             self._logs[partition] = (topic_id, MemoryLog())
         return self._logs[partition][1]
 
@@ -210,5 +221,5 @@ class MemoryStore:
     def write_checkpoint(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         self._checkpoints[name] = dict(offsets)
 
-    def close(self, *, clean: bool) -> None:
+    def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         """Nothing is kept."""

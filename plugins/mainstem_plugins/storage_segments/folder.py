@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,8 +77,10 @@ class SegmentFolder:
         self._aside.note_new_folder()
         return handle
 
-    def _failed(self, error: OSError) -> StorageError:
-        return StorageError(str(self.directory), error.strerror or str(error))
+    def _failed(self, error: OSError, *, is_lasting: bool | None = None) -> StorageError:
+        """`is_lasting`: whatever the error number says."""
+        lasts = error.errno not in (*NO_ROOM, errno.EMFILE, errno.ENFILE) if is_lasting is None else is_lasting
+        return StorageError(str(self.directory), error.strerror or str(error), is_lasting=lasts)
 
     def _put_aside(self, segment: Segment) -> None:
         self._aside.put(segment.put_aside())
@@ -164,7 +167,8 @@ class SegmentFolder:
                     self._sync(segment)
                 self._flush_names()
             except OSError as error:
-                raise self._failed(error) from error
+                # After a failed sync nobody knows what the disk has.
+                raise self._failed(error, is_lasting=True) from error
             finally:
                 for handle in held:
                     self._handles.release(handle)

@@ -102,9 +102,14 @@ class SegmentLog(SegmentFolder):
             del self._border_positions[: BORDERS_MAX // 2]
 
     def _failed_append(self, active: Segment, error: OSError) -> StorageError:
+        """A full disk is no lasting failure if nothing of the batch is left in the file: the next one goes where it belongs."""
         if active.opened is not None:
             active.opened.in_use = False
-        return StorageError(str(self.directory), error.strerror or str(error))
+        try:
+            is_whole = active.is_new or self._files.file_size(active.log_path) == active.size
+        except OSError:
+            is_whole = False
+        return self._failed(error, is_lasting=None if is_whole else True)
 
     def _segment_slot(self, segments: Sequence[Segment], offset: int) -> int:
         return max(0, bisect_right(segments, offset, key=lambda s: s.base_offset) - 1)
@@ -212,10 +217,13 @@ class SegmentLog(SegmentFolder):
             for segment in segments[slot:]:
                 # An empty segment, and what compaction left of one, end where the next one begins.
                 end = max(end, segment.base_offset)
+                segment.first_timestamp = -1
                 index, good = SegmentIndex(self._interval, segment.base_offset), 0
                 for position, header, data in segment.walk(0):
                     if header.base_offset < end or not accept(header, data):
                         break
+                    if position == 0:
+                        segment.first_timestamp = header.max_timestamp
                     index.add(header.size, header.last_offset, position, header.max_timestamp)
                     good, end = position + header.size, header.next_offset
                 if not self._is_synced:
@@ -229,7 +237,7 @@ class SegmentLog(SegmentFolder):
                     self._sealed.append(segment)
                 self._handles.forget(segment)
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._failed(error, is_lasting=True) from error
         if not self._is_synced:
             # A process that was killed may have left names that no sync ever covered.
             self._names_made += 1
@@ -298,10 +306,11 @@ class SegmentLog(SegmentFolder):
         slot = self._segment_slot(self._segments, offset)
         try:
             found = self._segments[slot].locate(offset, may_block=True)
-            position, end = (found[0], found[1].base_offset) if found else (self._segments[slot].size, offset)
+            position = found[0] if found else self._segments[slot].size
+            end = min(offset, found[1].base_offset) if found else offset
             self._cut(slot, position, end)
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._failed(error, is_lasting=True) from error
 
     def delete_before(self, offset: int) -> Sequence[int]:
         keep = self._segment_slot(self._segments, offset)

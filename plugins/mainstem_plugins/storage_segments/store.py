@@ -34,6 +34,7 @@ class SegmentStore:
         self._handles = Handles(files, open_files_max)
         self._aside = Aside(files, directory)
         self._logs: dict[TopicPartition, SegmentLog] = {}
+        self._topic_ids: dict[TopicPartition, TopicId] = {}
         try:
             files.make_directory(directory)
             self._sync_own_name()
@@ -74,9 +75,13 @@ class SegmentStore:
         found = []
         for name in sorted(self._files.list_directory(self._directory)):
             match = _FOLDER.fullmatch(name)
-            topic_id = self._topic_id(self._directory / name) if match is not None else None
-            if match is not None and topic_id is not None:
-                found.append((TopicPartition(match[1], int(match[2])), topic_id))
+            if match is None:
+                continue
+            partition = TopicPartition(match[1], int(match[2]))
+            # The file of a log that was opened just now is written with its first flush.
+            topic_id = self._topic_ids.get(partition) or self._topic_id(self._directory / name)
+            if topic_id is not None:
+                found.append((partition, topic_id))
         return found
 
     def _topic_id(self, folder: Path) -> TopicId | None:
@@ -109,6 +114,7 @@ class SegmentStore:
         except OSError as error:
             raise self._failed(folder, error) from error
         self._logs[partition] = log
+        self._topic_ids[partition] = topic_id
         return log
 
     def _put_stray_aside(self, folder: Path) -> None:
@@ -121,6 +127,7 @@ class SegmentStore:
 
     def delete_log(self, partition: TopicPartition) -> None:
         self._logs.pop(partition, None)
+        self._topic_ids.pop(partition, None)
         folder = self._folder(partition)
         doomed = _renamed(folder, "delete")
         try:
@@ -183,11 +190,11 @@ class SegmentStore:
 
     def _leave_small_files(self) -> None:
         """Lookup files and producer snapshots of thousands of logs, and one sync for all of them. Raises: OSError."""
+        has_sync_all = bool(self._logs) and self._files.sync_all(self._directory)
         for log in self._logs.values():
-            log.leave_small_files(sync=False)
-        if self._logs and not self._files.sync_all(self._directory):
-            for log in self._logs.values():
-                log.leave_small_files(sync=True)
+            log.leave_small_files(sync=not has_sync_all)
+        if has_sync_all:
+            self._files.sync_all(self._directory)
 
 
 def _renamed(folder: Path, why: str) -> Path:

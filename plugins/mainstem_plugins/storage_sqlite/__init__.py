@@ -15,9 +15,12 @@ from mainstem.api.storage import LogStore, StorageBackend
 
 
 class SqliteConfig(PluginConfig, frozen=True, kw_only=True):
-    """`file_name`: in every log directory. `staging_bytes_max`: what may wait for a commit before appends wait as well; with
-    flush policy `none` it is what a kill may lose. `cache_bytes_max`: newest committed batches that are served without SQLite.
-    `busy_timeout_ms`: how long a commit waits for another program that is writing to the file."""
+    """`file_name`: in every log directory.
+    `staging_bytes_max`: what may wait for a commit, beside one that is running, before appends wait as well; with flush policy
+    `none` a kill may lose as much.
+    `cache_bytes_max`: newest committed batches that are served without SQLite.
+    `busy_timeout_ms`: how long a commit waits for another program that is writing to the file.
+    """
 
     file_name: Annotated[str, msgspec.Meta(pattern=r"^[^/\\]+$")] = "mainstem.sqlite3"
     staging_bytes_max: Annotated[int, msgspec.Meta(ge=1)] = 16 << 20
@@ -34,6 +37,7 @@ def open_store(config: PluginConfig, context: PluginContext, directory: Path) ->
     return SqliteStore(
         database,
         context.executor,
+        context.log,
         staging_bytes_max=config.staging_bytes_max,
         cache_bytes_max=config.cache_bytes_max,
     )

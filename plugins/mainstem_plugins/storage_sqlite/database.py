@@ -59,7 +59,10 @@ class Database:
         if self._writer is not None:
             return
         with self._write_lock.lock, self.errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(str(self.path), error.strerror or str(error)) from error
             connection = self._connect()
             try:
                 self._prepare(connection)
@@ -113,8 +116,6 @@ class Database:
             text = str(error)
             reasons = [f"{reason} ({text})" for sign, reason in _REASONS.items() if sign in text]
             raise StorageError(str(self.path), reasons[0] if reasons else text) from error
-        except OSError as error:
-            raise StorageError(str(self.path), error.strerror or str(error)) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

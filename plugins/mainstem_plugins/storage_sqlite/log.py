@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from mainstem.api.files import Buffer, WouldBlock
-from mainstem.api.storage import BatchSpan, SegmentInfo, SegmentRewrite
+from mainstem.api.storage import BatchSpan, SegmentInfo, SegmentRewrite, SidecarKind
 from mainstem.model.batch import HEADER_BYTES, BatchHeader, read_header
 from mainstem_plugins.storage_sqlite import queries
 from mainstem_plugins.storage_sqlite.rewrite import SqliteRewrite
@@ -127,11 +127,14 @@ class SqliteLog:
         self._staging.changed(segment)
         return segment
 
-    def _discard(self, segments: Sequence[Segment]) -> None:
+    def _discard(self, segments: Sequence[Segment], heir: int = -1) -> None:
+        """The segment with base offset `heir` goes on under the same name, and keeps its transaction index."""
         for segment in segments:
             segment.state = DELETED
             self._staging.changed(segment)
             self._size -= segment.size
+            if segment.base_offset != heir:
+                self.delete_sidecar(SidecarKind.TRANSACTION_INDEX, segment.base_offset)
 
     def roll(self, base_offset: int) -> None:
         if self._segments[-1].base_offset != base_offset:
@@ -188,7 +191,7 @@ class SqliteLog:
         self._staging.changed(rewrite.segment)
         self._segments = [*segments[:slot], rewrite.segment, *segments[slot + count :]]
         self._size += rewrite.segment.size
-        self._discard(rewrite.replaced)
+        self._discard(rewrite.replaced, heir=rewrite.segment.base_offset)
         return True
 
     def flush(self) -> None:

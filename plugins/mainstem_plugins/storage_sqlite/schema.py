@@ -25,7 +25,9 @@ PAGE_BYTES = 8192
 LIVE = "live"
 DELETED = "deleted"
 REWRITING = "rewriting"
-"""States of partitions and segments; `rewriting` is a compacted segment that has not yet taken its place."""
+STRAY = "stray"
+"""States of partitions and segments. `rewriting`: a compacted segment that has not yet taken its place. `stray`: a partition whose
+name was given to another topic; nobody said that its records may go."""
 
 TABLES = """
 CREATE TABLE partitions (

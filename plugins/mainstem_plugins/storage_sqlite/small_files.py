@@ -95,15 +95,17 @@ class SqliteFiles:
         finally:
             self._leave()
 
-    def open(self, path: Path) -> File:
+    def open(self, path: Path, *, create: bool = True) -> File:
         name = self._name(path)
         self._enter()
         try:
             with self._database.writing() as connection:
                 if not connection.execute(_SIZE, (name,)).fetchone()[0]:
+                    if not create:
+                        raise _missing(path)
                     # A file without a row would not exist; this one stays when the others are cut off.
                     connection.execute(_APPEND, (name, b""))
-        except StorageError:
+        except (StorageError, FileNotFoundError):
             self._leave()
             raise
         return SqliteFile(name, self._database, self._leave)
@@ -112,10 +114,10 @@ class SqliteFiles:
         with self._opened() as database, database.reading() as connection:
             parts = connection.execute(_PARTS, (self._name(path),)).fetchall()
         if not parts:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            raise _missing(path)
         return b"".join(content for _, content in parts)
 
-    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
+    def write_file(self, path: Path, content: bytes, *, sync: bool = True, sync_name: bool = True) -> None:
         name = self._name(path)
         with self._opened() as database, database.writing() as connection:
             connection.execute(_DELETE, (name,))
@@ -133,7 +135,7 @@ class SqliteFiles:
         with self._opened() as database, database.reading() as connection:
             rows, size = connection.execute(_SIZE, (self._name(path),)).fetchone()
         if not rows:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+            raise _missing(path)
         return int(size)
 
     def make_directory(self, path: Path) -> None:
@@ -158,5 +160,13 @@ class SqliteFiles:
     def sync_directory(self, path: Path) -> None:
         pass
 
+    def sync_all(self, path: Path) -> bool:
+        """Every call above is durable when it returns."""
+        return True
+
     def lock_directory(self, path: Path) -> Callable[[], None]:
         return self._outside.lock_directory(path)
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from mainstem.api.context import Log
 from mainstem.api.storage import PartitionLog
-from mainstem.model.ids import TopicId, TopicPartition, topic_id_from_text, topic_id_text
+from mainstem.model.ids import NO_TOPIC_ID, TopicId, TopicPartition, topic_id_from_text, topic_id_text
 from mainstem_plugins.storage_sqlite import purge, queries
 from mainstem_plugins.storage_sqlite.database import Database
 from mainstem_plugins.storage_sqlite.log import SqliteLog
-from mainstem_plugins.storage_sqlite.schema import DELETED, LIVE, REWRITING
+from mainstem_plugins.storage_sqlite.schema import DELETED, LIVE, REWRITING, STRAY
 from mainstem_plugins.storage_sqlite.segment import Segment
 from mainstem_plugins.storage_sqlite.staging import Staging
 
 CLEAN_STOP = "clean stop"
+BROKER_EPOCH = "broker epoch"
+"""Of the broker that last stopped cleanly."""
 
 
 @dataclass(slots=True)
@@ -30,9 +33,12 @@ class KnownLog:
 class SqliteStore:
     """See `api.storage.LogStore`."""
 
-    def __init__(self, database: Database, executor: Executor, *, staging_bytes_max: int, cache_bytes_max: int) -> None:
+    def __init__(
+        self, database: Database, executor: Executor, log: Log, *, staging_bytes_max: int, cache_bytes_max: int
+    ) -> None:
         """Raises: StorageError."""
         self._database = database
+        self._log = log
         self._staging = Staging(
             database, executor, staging_bytes_max=staging_bytes_max, cache_bytes_max=cache_bytes_max
         )
@@ -76,6 +82,8 @@ class SqliteStore:
         self, partition: TopicPartition, topic_id: TopicId, *, index_interval_bytes: int = 4096
     ) -> PartitionLog:
         known = self._known.get(partition)
+        if known is not None and known.topic_id != topic_id and topic_id != NO_TOPIC_ID:
+            known = self._identify(partition, known, topic_id)
         if known is None:
             known = self._known[partition] = self._create(partition, topic_id)
         if known.log is None:
@@ -85,6 +93,25 @@ class SqliteStore:
             for kind, offset in queries.sidecar_keys(self._database, known.partition_id):
                 known.log.know_sidecar(kind, offset)
         return known.log
+
+    def _identify(self, partition: TopicPartition, known: KnownLog, topic_id: TopicId) -> KnownLog | None:
+        """A log without an id gets one. Records of another topic that had this name stay in the file, out of the way."""
+        if known.topic_id == NO_TOPIC_ID:
+            self._staging.change(
+                "UPDATE partitions SET topic_id = ? WHERE partition_id = ?",
+                (topic_id_text(topic_id), known.partition_id),
+            )
+            known.topic_id = topic_id
+            return known
+        self._staging.change("UPDATE partitions SET state = ? WHERE partition_id = ?", (STRAY, known.partition_id))
+        self._log.warning(
+            "storage.stray_partition",
+            topic=partition.topic,
+            partition=partition.partition,
+            topic_id=topic_id_text(known.topic_id),
+        )
+        del self._known[partition]
+        return None
 
     def _create(self, partition: TopicPartition, topic_id: TopicId) -> KnownLog:
         self._last_partition_id = partition_id = self._last_partition_id + 1
@@ -132,12 +159,13 @@ class SqliteStore:
                 "INSERT INTO checkpoints (name, topic, partition, at_offset) VALUES (?, ?, ?, ?)", rows
             )
 
-    def close(self, *, clean: bool) -> None:
+    def close(self, *, clean: bool, broker_epoch: int = -1) -> None:
         try:
             if not self._staging.has_failed:
                 self._staging.commit()
                 if clean:
                     with self._database.writing() as connection:
-                        connection.execute("INSERT INTO marks (name, value) VALUES (?, ?)", (CLEAN_STOP, "yes"))
+                        marks = ((CLEAN_STOP, "yes"), (BROKER_EPOCH, str(broker_epoch)))
+                        connection.executemany("INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)", marks)
         finally:
             self._database.close()

@@ -31,9 +31,11 @@ def values_in(bootstrap: str, topic: str, partition: int = 0) -> list[bytes]:
         consumer.close()
 
 
-@pytest.mark.parametrize("crash", [1, 2, 3])
-def test_kill_9_while_producing_loses_no_acknowledged_record(broker_process: MakeBroker, crash: int) -> None:
-    broker = broker_process("num.partitions=1")
+@pytest.mark.parametrize(("storage", "crash"), [("segments", 1), ("segments", 2), ("segments", 3), ("sqlite", 2)])
+def test_kill_9_while_producing_loses_no_acknowledged_record(
+    broker_process: MakeBroker, storage: str, crash: int
+) -> None:
+    broker = broker_process("num.partitions=1", f"log.storage={storage}")
     broker.start()
     acknowledged: list[bytes] = []
     enough = threading.Event()
@@ -77,8 +79,11 @@ def test_kill_9_while_producing_loses_no_acknowledged_record(broker_process: Mak
     assert "recovered_after_unclean_stop" in broker.log
 
 
-def test_topics_offsets_configs_and_groups_survive_a_restart_and_a_crash(broker_process: MakeBroker) -> None:
-    broker = broker_process()
+@pytest.mark.parametrize("storage", ["segments", "sqlite"])
+def test_topics_offsets_configs_and_groups_survive_a_restart_and_a_crash(
+    broker_process: MakeBroker, storage: str
+) -> None:
+    broker = broker_process(f"log.storage={storage}")
     broker.start()
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
     admin.create_topics([NewTopic("orders", 3, 1, config={"retention.ms": "12345"})])["orders"].result(20)

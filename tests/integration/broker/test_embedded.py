@@ -30,7 +30,7 @@ def consume(bootstrap: str, count: int) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("storage", ["segments", "memory"])
+@pytest.mark.parametrize("storage", ["segments", "memory", "sqlite"])
 def test_broker_serves_any_client_and_leaves_nothing_behind(storage: str) -> None:
     before = threading.active_count()
     with Broker(storage=storage) as broker:

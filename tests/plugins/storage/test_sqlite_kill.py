@@ -12,9 +12,8 @@ from pathlib import Path
 
 from mainstem.api.context import PluginContext
 from mainstem.api.storage import PartitionLog
-from mainstem.core.log.epochs import LeaderEpochs
-from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.recovery import RecoveryWalk
+from mainstem.core.log.state import LogState
 from mainstem.model.batch import iterate
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.storage_sqlite import SqliteConfig, open_store
@@ -38,7 +37,7 @@ def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, context: PluginC
             assert not store.was_clean or not store.existing()
             for partition in (KEPT, SHORT):
                 log = store.open_log(partition, TOPIC_ID)
-                walk = RecoveryWalk(ProducerStates(), 0, LeaderEpochs(), 0)
+                walk = RecoveryWalk(LogState(), 0, 0)
                 end = log.end_offset
                 log.recover(0, walk.accept)
                 assert log.end_offset == end, f"kill {number} left something torn in {partition.topic}"

@@ -65,7 +65,7 @@ def test_run_and_single_appends_agree(sent: list[bytearray], flip: int | None, l
         for producer_id in (5, 6):
             header = read_header(encoded(producer=(producer_id, 0, 0)))
             states.apply(header, 0, NOW)
-    limits = run_limits(topic, 0, 1000, NOW, NOW)
+    limits = run_limits(topic, 0, 1000, 0, NOW, NOW)
     views = [memoryview(bytearray(b)) for b in sent]
     plan = plan_run(views, 10, 3, together, limits, NOW)
     end = 10
@@ -95,7 +95,7 @@ def test_undone_run_leaves_producers_as_they_were() -> None:
     states.apply(read_header(encoded(producer=(5, 0, 0))), 0, NOW)
     before = states.encode_snapshot()
     run = [memoryview(encoded(producer=(5, 0, n))) for n in range(1, 9)]
-    plan = plan_run(run, 1, 0, states, run_limits(config(), 0, 1000, NOW, NOW), NOW + 5)
+    plan = plan_run(run, 1, 0, states, run_limits(config(), 0, 1000, 0, NOW, NOW), NOW + 5)
     assert len(plan.spans) == 8
     assert states.encode_snapshot() != before
     states.restore(plan.saved)
@@ -118,7 +118,7 @@ def test_every_limit_ends_the_run(limits: RunLimits) -> None:
 
 
 def test_first_batch_of_a_segment_is_not_of_a_run() -> None:
-    assert run_limits(config(), 0, 0, -1, NOW).room == 0
+    assert run_limits(config(), 0, 0, 0, -1, NOW).room == 0
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,9 @@ def test_first_batch_of_a_segment_is_not_of_a_run() -> None:
 )
 def test_topics_that_look_into_batches_take_no_runs(texts: dict[str, str], expected: bool) -> None:
     assert takes_plain_batches(config(**texts)) is expected
+
+
+def test_run_does_not_fill_the_index_beyond_its_size() -> None:
+    topic = config(segment_index_bytes="24", index_interval_bytes="100")
+    assert run_limits(topic, 0, 1000, 0, NOW, NOW).room == 200
+    assert run_limits(topic, 0, 1000, 24, NOW, NOW).room == 0

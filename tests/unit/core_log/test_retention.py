@@ -18,7 +18,7 @@ SEGMENTS = [SegmentInfo(0, 400, 1000, 900), SegmentInfo(10, 400, 2000, 1500), Se
 
 
 def roll(active: int, size: int, last: int = 5, time: int = 0) -> bool:
-    return should_roll(active, 0, 0, size, last, time, CONFIG)
+    return should_roll(active, 0, 0, 0, size, last, time, CONFIG)
 
 
 def test_rolls_by_size_age_and_offset_span_but_never_when_empty() -> None:
@@ -76,5 +76,11 @@ def test_compacted_and_deleted_topics_do_both() -> None:
 
 def test_compacted_topic_rolls_before_max_compaction_lag() -> None:
     hurried = dataclasses.replace(CONFIG, cleanup_policy=("compact",), max_compaction_lag_ms=100)
-    assert should_roll(600, 0, 0, 1, 5, 101, hurried)
-    assert not should_roll(600, 0, 0, 1, 5, 101, dataclasses.replace(hurried, cleanup_policy=("delete",)))
+    assert should_roll(600, 0, 0, 0, 1, 5, 101, hurried)
+    assert not should_roll(600, 0, 0, 0, 1, 5, 101, dataclasses.replace(hurried, cleanup_policy=("delete",)))
+
+
+def test_a_full_index_closes_its_segment() -> None:
+    config = dataclasses.replace(CONFIG, segment_index_bytes=100)
+    assert not should_roll(600, 88, 0, 0, 1, 5, 5, config)
+    assert should_roll(600, 89, 0, 0, 1, 5, 5, config)

@@ -228,3 +228,54 @@ async def test_flush_starts_at_once_only_when_somebody_waits(make_partition: Any
     DelayedFetch([partition], 1, 60_000, lambda: None)
     partition.append_batch(batch())
     assert flusher.dirty == [partition]
+
+
+def test_reader_with_records_of_an_older_leader_is_told_where_that_one_ended(make_partition: Any) -> None:
+    """KIP-595: epoch 3 wrote offset 0, epoch 4 the rest; who has more of epoch 3 must cut it off."""
+    partition = make_partition(is_durable=False)
+    partition.append_batch(batch())
+    partition.leader_epoch = 4
+    partition.append_batch(batch(4))
+    outcome = partition.read(3, 1000, up_to=ReadUpTo.LOG_END, may_block=True, last_fetched_epoch=3)
+    assert (outcome.diverging, bytes(outcome.data)) == ((3, 1), b"")
+    assert partition.read(1, 1000, up_to=ReadUpTo.LOG_END, may_block=True, last_fetched_epoch=4).diverging is None
+
+
+def test_followers_read_what_is_not_committed_yet(make_partition: Any) -> None:
+    partition = make_partition()
+    partition.append_batch(batch())
+    assert not partition.read(0, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True).data
+    assert partition.read(0, 1000, up_to=ReadUpTo.LOG_END, may_block=True).data
+
+
+def test_who_reads_at_the_end_starts_the_flush_of_what_is_behind_it(
+    make_partition: Any, flusher: ManualFlusher
+) -> None:
+    """Appends that nobody waited for may gather; a reader that polls must not wait for that."""
+    partition = make_partition()
+    partition.append_batch(batch())
+    assert flusher.dirty == []
+    partition.read(0, 1000, up_to=ReadUpTo.HIGH_WATERMARK, may_block=True)
+    assert flusher.dirty == [partition]
+
+
+@pytest.mark.parametrize(
+    ("settings", "dirty", "later"),
+    [
+        ({"flush_policy": "none"}, 0, 0),
+        ({"flush_policy": "none", "flush_messages": "3"}, 1, 0),
+        ({"flush_policy": "none", "flush_ms": "50"}, 0, 1),
+        ({"flush_policy": "interval"}, 0, 1),
+        ({"flush_policy": "interval", "flush_messages": "3"}, 1, 0),
+    ],
+)
+def test_kafkas_flush_settings_are_kept(
+    make_partition: Any, flusher: ManualFlusher, settings: dict[str, str], dirty: int, later: int
+) -> None:
+    partition = make_partition(**settings)
+    partition.append_batch(batch(2))
+    assert flusher.dirty == []
+    flusher.later.clear()
+    partition.append_batch(batch(1))
+    assert (len(flusher.dirty), len(flusher.later)) == (dirty, later)
+    assert partition.high_watermark == 3

@@ -14,7 +14,7 @@ from crc32c import crc32c
 
 from mainstem.core.log.append import TIMESTAMP_UNLIMITED
 from mainstem.core.log.producer_state import ProducerStates, SavedProducer
-from mainstem.core.log.retention import RELATIVE_OFFSET_MAX
+from mainstem.core.log.retention import INDEX_ENTRY_BYTES, RELATIVE_OFFSET_MAX
 from mainstem.model.batch import CONTROL_BIT, CRC_FROM, HEADER_BYTES, MAGIC, TIMESTAMP_TYPE_BIT, TRANSACTIONAL_BIT
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import BatchSpan
@@ -54,16 +54,26 @@ def takes_plain_batches(config: TopicConfig) -> bool:
 
 
 def run_limits(
-    config: TopicConfig, active_base: int, active_size: int, active_first_timestamp: int, now_ms: int
+    config: TopicConfig,
+    active_base: int,
+    active_size: int,
+    index_bytes: int,
+    active_first_timestamp: int,
+    now_ms: int,
 ) -> RunLimits:
     """An empty segment takes nothing here: its first batch is told to `should_roll` like any other that is not plain."""
+    room = 0
+    if active_size and active_first_timestamp >= 0:
+        # Each entry of the lookup files stands for more bytes than index.interval.bytes.
+        index_room = (config.segment_index_bytes - index_bytes) // INDEX_ENTRY_BYTES * config.index_interval_bytes
+        room = min(config.segment_bytes - active_size, index_room)
     before = config.message_timestamp_before_max_ms
     timestamp_max = now_ms + config.message_timestamp_after_max_ms
     return RunLimits(
         config.max_message_bytes,
         _TIMESTAMP_MIN if before == TIMESTAMP_UNLIMITED else now_ms - before,
         min(timestamp_max, active_first_timestamp + config.segment_ms),
-        config.segment_bytes - active_size if active_size and active_first_timestamp >= 0 else 0,
+        room,
         active_base + RELATIVE_OFFSET_MAX,
     )
 

@@ -33,15 +33,16 @@ class RecoveryWalk:
         self.refusal = self._problem(header, data)
         if self.refusal:
             return False
-        self.next_offset = header.next_offset
-        self.batches_read += 1
         if header.leader_epoch >= 0:
             self.state.epochs.assign(header.leader_epoch, header.base_offset)
         if header.producer_id >= 0 and header.base_offset >= self._producers_from:
             try:
                 self.state.apply(header, data, header.base_offset, self._now_ms)
-            except CorruptRecords:
+            except CorruptRecords as error:
+                self.refusal = f"the control batch at offset {header.base_offset} cannot be read: {error}"
                 return False
+        self.next_offset = header.next_offset
+        self.batches_read += 1
         return True
 
     def _problem(self, header: BatchHeader, data: memoryview) -> str:

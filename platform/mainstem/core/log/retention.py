@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import SegmentInfo
 
+INDEX_ENTRY_BYTES = 12
+"""Of the larger lookup file, the one by time."""
 RELATIVE_OFFSET_MAX = 0x7FFFFFFF
 
 
 def should_roll(
     active_size: int,
+    index_bytes: int,
     base_offset: int,
     first_timestamp: int,
     batch_size: int,
@@ -28,7 +31,7 @@ def should_roll(
         return False
     if active_size + batch_size > config.segment_bytes:
         return True
-    if last_offset - base_offset > RELATIVE_OFFSET_MAX:
+    if last_offset - base_offset > RELATIVE_OFFSET_MAX or index_bytes + INDEX_ENTRY_BYTES > config.segment_index_bytes:
         return True
     return first_timestamp >= 0 and timestamp - first_timestamp > segment_ms_max(config)
 

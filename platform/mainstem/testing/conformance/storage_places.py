@@ -74,6 +74,36 @@ def check_a_deleted_name_is_free_at_once(make_store: MakeStore) -> None:
     store.delete_log(OTHER)
 
 
+def check_another_topic_of_that_name_begins_empty(make_store: MakeStore) -> None:
+    store, log = in_segments(make_store, (0, 1), (2, 3))
+    log.flush()
+    log.close()
+    log = store.open_log(PARTITION, OTHER_ID)
+    assert (log.end_offset, log.size) == (0, 0)
+    append(log, batch_at(0))
+    log.flush()
+    store.purge()
+    assert list(store.existing()) == [(PARTITION, OTHER_ID)]
+    assert read_all(log) == [0]
+
+
+def check_a_transaction_index_goes_with_its_segment(make_store: MakeStore) -> None:
+    _, log = in_segments(make_store, (0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11))
+    for base in range(0, 12, 2):
+        log.put_sidecar(SidecarKind.TRANSACTION_INDEX, base, b"%d" % base)
+    log.delete_before(2)
+    assert list(log.sidecars(SidecarKind.TRANSACTION_INDEX)) == [2, 4, 6, 8, 10]
+    log.truncate(9)
+    assert list(log.sidecars(SidecarKind.TRANSACTION_INDEX)) == [2, 4, 6, 8]
+    rewrite = log.rewrite(2, 6)
+    rewrite.finish()
+    assert log.replace(rewrite)
+    assert list(log.sidecars(SidecarKind.TRANSACTION_INDEX)) == [2, 6, 8]
+    assert log.get_sidecar(SidecarKind.TRANSACTION_INDEX, 2) == b"2"
+    log.reset(100)
+    assert list(log.sidecars(SidecarKind.TRANSACTION_INDEX)) == []
+
+
 def check_purge_takes_nothing_that_is_wanted(make_store: MakeStore) -> None:
     """In a thread, beside appends and deletions."""
     store = make_store()
@@ -156,12 +186,33 @@ def check_deletions_survive_a_restart(make_store: MakeStore) -> None:
     store.close(clean=True)
 
 
+def check_sidecars_survive_a_restart_after_a_flush(make_store: MakeStore) -> None:
+    """Without the mark of a clean stop: a flush promises them by itself."""
+    store, log = filled(make_store)
+    log.put_sidecar("snapshot", 5, b"five")
+    log.put_sidecar("snapshot", 10, b"old")
+    log.put_sidecar("snapshot", 10, b"ten")
+    log.put_sidecar("snapshot", 7, b"seven")
+    log.delete_sidecar("snapshot", 7)
+    log.flush()
+    log.close()
+    store.close(clean=False)
+    log = make_store().open_log(PARTITION, TOPIC_ID)
+    assert list(log.sidecars("snapshot")) == [5, 10]
+    assert log.get_sidecar("snapshot", 10) == b"ten"
+
+
 CHECKS: tuple[Callable[[MakeStore], None], ...] = (
     check_logs_do_not_know_each_other,
     check_sidecars_belong_to_one_log,
     check_a_deleted_name_is_free_at_once,
+    check_another_topic_of_that_name_begins_empty,
+    check_a_transaction_index_goes_with_its_segment,
     check_purge_takes_nothing_that_is_wanted,
     check_properties_are_replaced_as_a_whole,
     check_checkpoints_are_replaced_as_a_whole,
 )
-DURABLE_CHECKS: tuple[Callable[[MakeStore], None], ...] = (check_deletions_survive_a_restart,)
+DURABLE_CHECKS: tuple[Callable[[MakeStore], None], ...] = (
+    check_deletions_survive_a_restart,
+    check_sidecars_survive_a_restart_after_a_flush,
+)
