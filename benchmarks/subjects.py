@@ -17,6 +17,7 @@ from peers.tools import run_measured_tool
 __all__ = [
     "SUBJECTS",
     "BrokerNode",
+    "MainstemNode",
     "PeerUnavailableError",
     "Topics",
     "folder_bytes",

@@ -20,6 +20,8 @@ from mainstem_plugins.storage_segments.segment import Segment
 
 BORDERS_MAX = 16384
 HINTS_MAX = 64
+WALKED_BYTES_MAX = 64 * 1024
+"""To walk an active segment of this size is cheaper than to read its lookup files."""
 
 
 class SegmentLog(SegmentFolder):
@@ -47,8 +49,12 @@ class SegmentLog(SegmentFolder):
 
     def _find_end(self) -> int:
         active = self._segments[-1]
+        if active.size == 0:
+            return active.base_offset
+        if active.size <= WALKED_BYTES_MAX:
+            return active.walk_through()
         end = active.base_offset
-        for _, header, _ in active.walk(active.lookup().position_before(1 << 62)) if active.size else ():
+        for _, header, _ in active.walk(active.lookup().position_before(1 << 62)):
             end = header.next_offset
         return end
 
@@ -118,7 +124,7 @@ class SegmentLog(SegmentFolder):
         if offset >= end_offset:
             return b""
         hint = self._hints.get(offset)
-        if hint is not None and hint[1] < hint[0].size:
+        if hint is not None and hint[1] < hint[0].size and not hint[0].is_gone:
             segment, position = hint
         else:
             found = self._find(offset, may_block=may_block)

@@ -70,7 +70,11 @@ class Segment:
         """The lookup tables: in memory, from their files, or by walking the segment."""
         index = self.index
         if index is None:
-            index = self.index = self._read_index() or self._build_index()
+            index = self.index = self._read_index()
+            if index is None:
+                self.walk_through()
+                index = self.index
+                assert index is not None, "a walk leaves an index"
         if self.is_sealed:
             self.handles.note_index(self, len(index.offsets))
         return index
@@ -99,11 +103,16 @@ class Segment:
                 return None
         return index
 
-    def _build_index(self) -> SegmentIndex:
-        index = SegmentIndex(self.index_interval_bytes, self.base_offset)
+    def walk_through(self) -> int:
+        """The tables from the batches, and the offset after the last one."""
+        index, end = SegmentIndex(self.index_interval_bytes, self.base_offset), self.base_offset
         for position, header, _ in self.walk(0):
+            if position == 0:
+                self.first_timestamp = header.max_timestamp
             index.add(header.size, header.last_offset, position, header.max_timestamp)
-        return index
+            end = header.next_offset
+        self.index = index
+        return end
 
     def write_index(self, suffix: str = "", *, sync: bool = True) -> None:
         """Leave the tables beside the log; their names are the caller's to make durable. Raises: OSError."""

@@ -82,6 +82,7 @@ class SegmentStore:
             topic_id = self._topic_ids.get(partition) or self._topic_id(self._directory / name)
             if topic_id is not None:
                 found.append((partition, topic_id))
+                self._topic_ids[partition] = topic_id
         return found
 
     def _topic_id(self, folder: Path) -> TopicId | None:
@@ -104,7 +105,7 @@ class SegmentStore:
     ) -> PartitionLog:
         folder = self._folder(partition)
         try:
-            stored = self._topic_id(folder)
+            stored = self._topic_ids.get(partition) or self._topic_id(folder)
             if stored not in (topic_id, NO_TOPIC_ID, None) and topic_id != NO_TOPIC_ID:
                 self._put_stray_aside(folder)
             metadata = checkpoints.encode_partition_metadata(topic_id)
