@@ -59,13 +59,14 @@ class World:
         self.store = MemoryStore()
         self.clock = VirtualClock()
         self.log = Lines()
+        self.purges: list[int] = []
         self.executor = ThreadPoolExecutor(1)
         self.hosted: dict[tuple[str, int], Partition] = {}
         self.flusher = Flusher(lambda error: None)
         self.cleaner = self.new_cleaner()
 
     def new_cleaner(self) -> Cleaner:
-        directory = SimpleNamespace(store=self.store)
+        directory = SimpleNamespace(store=self.store, purge_within=self.purges.append)
         world = self
 
         class Hosted:
@@ -143,6 +144,7 @@ async def test_clean_offset_is_kept_for_the_next_start(world: World) -> None:
     await world.cleaner.clean_filthiest()
     (active,) = partition.log.segments()[-1:]
     assert world.store.read_checkpoint(CHECKPOINT) == {TopicPartition("t", 0): active.base_offset}
+    assert world.purges == [partition.config.file_delete_delay_ms]
     again = world.new_cleaner()
     assert not await again.clean_filthiest()
     await again.close()
