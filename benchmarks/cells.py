@@ -106,7 +106,7 @@ def _clients_and_growth() -> list[Cell]:
         Cell(kind="client", client="confluent-kafka"),
         Cell(kind="client", client="kafka perf tools"),
         *(Cell(kind="partitions", count=count) for count in (1, 100, 1_000, 10_000)),
-        *(Cell(kind="open connections", count=count) for count in (1, 500, 2_000)),
+        *(Cell(kind="open connections", count=count) for count in (1, 2_000)),
         *(Cell(kind="groups", count=count) for count in (1, 50, 500)),
         Cell(kind="restart"),
     ]
