@@ -65,7 +65,8 @@ def write(options: argparse.Namespace, results: Results, cells: list[Cell], cons
         console.print(f"  {each}", markup=False)
     if not options.cells:
         about = [
-            f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.",
+            f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
+            f"mainstem {current_commit()}.",
             f"{passed} bars passed, {len(missed)} missed.",
         ]
         options.picture.write_text(picture.draw(results.measurements))

@@ -152,7 +152,7 @@ def all_cells() -> list[Cell]:
 def select_cells(patterns: list[str], *, full: bool = False) -> list[Cell]:
     """The cells whose name matches one of the patterns (`*` and `?`), or contains it; the default ones without patterns.
 
-    A pattern that matches none of the default cells is looked for in the whole matrix.
+    A whole name selects only its cell. A pattern that matches none of the default cells is looked for in the whole matrix.
 
     Raises:
         ValueError: a pattern selects nothing.
@@ -162,7 +162,8 @@ def select_cells(patterns: list[str], *, full: bool = False) -> list[Cell]:
         return cells
     selected: list[Cell] = []
     for pattern in patterns:
-        found = [cell for cell in cells if _selects(pattern, cell)]
+        found = [cell for cell in cells if cell.name == pattern]
+        found = found or [cell for cell in cells if _selects(pattern, cell)]
         found = found or [cell for cell in all_cells() if _selects(pattern, cell)]
         if not found:
             names = "\n  ".join(cell.name for cell in all_cells())

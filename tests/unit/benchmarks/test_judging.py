@@ -43,6 +43,11 @@ def test_a_pattern_finds_cells_outside_the_default_ones() -> None:
     assert [cell.connections for cell in select_cells(["fetch/1MiB/connections=64/v18"])] == [64]
 
 
+def test_a_whole_name_selects_only_its_cell() -> None:
+    assert [cell.kind for cell in select_cells(["start"])] == ["start"]
+    assert [cell.kind for cell in select_cells(["star"])] == ["start", "restart"]
+
+
 def test_a_pattern_that_selects_nothing_lists_what_there_is() -> None:
     with pytest.raises(ValueError, match="produce/1x1kB"):
         select_cells(["produce/7x1kB"])
