@@ -52,7 +52,7 @@ class AsyncBroker:
     """A broker on the running event loop.
 
     `data`: a directory to keep; without it records live in a temporary directory that goes with the broker.
-    `storage`: `segments` (default) or `memory`. `port`: 0 or None takes a free one. `config`: Kafka's broker keys.
+    `storage`: `segments` (default), `memory` or `sqlite`. `port`: 0 or None takes a free one. `config`: Kafka's broker keys.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ def open_store(config: PluginConfig, context: PluginContext, directory: Path) ->
     from mainstem_plugins.storage_sqlite.store import SqliteStore
 
     assert isinstance(config, SqliteConfig)
-    database = Database(directory / config.file_name, busy_timeout_ms=config.busy_timeout_ms)
+    database = Database(directory / config.file_name, context.files, busy_timeout_ms=config.busy_timeout_ms)
     return SqliteStore(
         database,
         context.executor,
@@ -48,7 +48,7 @@ def open_files(config: PluginConfig, context: PluginContext, directory: Path) ->
     from mainstem_plugins.storage_sqlite.small_files import SqliteFiles
 
     assert isinstance(config, SqliteConfig)
-    database = Database(directory / config.file_name, busy_timeout_ms=config.busy_timeout_ms)
+    database = Database(directory / config.file_name, context.files, busy_timeout_ms=config.busy_timeout_ms)
     return SqliteFiles(directory, database, context.files)
 
 

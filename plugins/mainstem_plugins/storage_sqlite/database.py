@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from mainstem.api.files import FileSystem
 from mainstem.model.errors import StorageError
 from mainstem_plugins.storage_sqlite import schema
 
@@ -21,6 +22,8 @@ READERS_MAX = 8
 """Idle connections for reading that are kept open; more are made when more threads read at a time."""
 WAL_BYTES = 16 << 20
 """When the write-ahead log is this long, the commit that finds it so copies it into the file."""
+WAL_BYTES_MAX = 64 << 20
+WAL_RESTART_TIMEOUT_MS = 100
 _REASONS = {
     "disk I/O error": "the disk could not be read or written",
     "locked": "another program is writing to this file and did not stop in time",
@@ -46,13 +49,16 @@ _write_locks: WeakValueDictionary[Path, WriteLock] = WeakValueDictionary()
 class Database:
     """Lives as long as a store. Connections may be used by any thread, by one at a time."""
 
-    def __init__(self, path: Path, *, busy_timeout_ms: int) -> None:
-        """Opens nothing yet."""
+    def __init__(self, path: Path, files: FileSystem, *, busy_timeout_ms: int) -> None:
+        """Opens nothing yet. `files` makes the directory; what is in the file is SQLite's."""
         self.path = path
+        self._files = files
         self._busy_timeout_ms = busy_timeout_ms
         self._write_lock = _write_locks.setdefault(path.absolute(), WriteLock())
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
+        self._wal_path = path.with_name(path.name + "-wal")
+        self._wal_bytes_limit = WAL_BYTES_MAX
 
     def open(self) -> None:
         """Open or create. Raises: StorageError if the file is no data file of mainstem, or of a later version."""
@@ -60,15 +66,17 @@ class Database:
             return
         with self._write_lock.lock, self.errors():
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._files.make_directory(self.path.parent)
+                connection = self._connect()
+                try:
+                    if self._prepare(connection):
+                        # SQLite syncs what it writes, and the names in the directory; the directory has a name, too.
+                        self._files.sync_directory(self.path.parent.parent)
+                except BaseException:
+                    connection.close()
+                    raise
             except OSError as error:
                 raise StorageError(str(self.path), error.strerror or str(error)) from error
-            connection = self._connect()
-            try:
-                self._prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
             self._writer = connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -80,7 +88,8 @@ class Database:
         connection.execute("PRAGMA secure_delete = OFF")
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> bool:
+        """True: it was made just now."""
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
         is_new = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -106,6 +115,7 @@ class Database:
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
             connection.execute("COMMIT")
+        return is_new
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -128,10 +138,25 @@ class Database:
             try:
                 yield connection
                 connection.execute("COMMIT")
+                self._bound_wal(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def _bound_wal(self, connection: sqlite3.Connection) -> None:
+        """SQLite starts the write-ahead log anew only when nobody reads from it. If there is always somebody, it is made to wait
+        for a moment without; who reads for minutes, as a person may, is not waited for."""
+        try:
+            size = self._wal_path.stat().st_size
+        except OSError:
+            return
+        if size < self._wal_bytes_limit:
+            return
+        connection.execute(f"PRAGMA busy_timeout = {WAL_RESTART_TIMEOUT_MS}")
+        is_busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+        connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        self._wal_bytes_limit = size + WAL_BYTES_MAX if is_busy else WAL_BYTES_MAX
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -29,6 +29,7 @@ class SqliteLog:
         self._segments = segments
         self._size = sum(segment.size for segment in segments)
         self._sidecars: dict[str, set[int]] = {}
+        self._has_staged_sidecars = False
 
     def know_sidecar(self, kind: str, offset: int) -> None:
         """It is in the file."""
@@ -207,9 +208,13 @@ class SqliteLog:
             (self.partition_id, kind, offset, content),
         )
         self.know_sidecar(kind, offset)
+        self._has_staged_sidecars = True
 
     def get_sidecar(self, kind: str, offset: int) -> bytes:
-        self._staging.commit()
+        if self._has_staged_sidecars:
+            # Rare: they are read when a log is opened, and that is before any is put.
+            self._staging.commit()
+            self._has_staged_sidecars = False
         return queries.sidecar(self._database, self.partition_id, kind, offset)
 
     def sidecars(self, kind: str) -> Sequence[int]:

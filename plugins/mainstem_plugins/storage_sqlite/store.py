@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -62,9 +63,9 @@ class SqliteStore:
             self._staging.continue_after(
                 connection.execute("SELECT coalesce(max(segment_id), 0) FROM segments").fetchone()[0]
             )
-            self._last_partition_id = int(
-                connection.execute("SELECT coalesce(max(partition_id), 0) FROM partitions").fetchone()[0]
-            )
+            last = connection.execute("SELECT coalesce(max(partition_id), 0) FROM partitions").fetchone()[0]
+            # Logs may be opened in several threads at the start; taking the next number of a counter is one step.
+            self._partition_ids = itertools.count(last + 1)
         return has_mark or not self._known
 
     @property
@@ -114,7 +115,7 @@ class SqliteStore:
         return None
 
     def _create(self, partition: TopicPartition, topic_id: TopicId) -> KnownLog:
-        self._last_partition_id = partition_id = self._last_partition_id + 1
+        partition_id = next(self._partition_ids)
         self._staging.change(
             "INSERT INTO partitions (partition_id, topic, partition, topic_id, state) VALUES (?, ?, ?, ?, ?)",
             (partition_id, partition.topic, partition.partition, topic_id_text(topic_id), LIVE),

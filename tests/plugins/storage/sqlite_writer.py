@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mainstem.api.files import OsFiles
 from mainstem.model.ids import TopicId, TopicPartition
 from mainstem.telemetry.logs import get_logger
 from mainstem.testing.conformance.storage_samples import append, batch_at
@@ -35,7 +36,7 @@ def batch_of(partition: TopicPartition, offset: int) -> bytearray:
 def write_until_killed(directory: Path, seed: str) -> None:
     rng = random.Random(seed)
     with ThreadPoolExecutor(1) as executor:
-        database = Database(directory / "mainstem.sqlite3", busy_timeout_ms=10_000)
+        database = Database(directory / "mainstem.sqlite3", OsFiles(), busy_timeout_ms=10_000)
         store = SqliteStore(database, executor, get_logger("test"), staging_bytes_max=60_000, cache_bytes_max=20_000)
         logs = {partition: store.open_log(partition, TOPIC_ID) for partition in (KEPT, SHORT)}
         wants_flush = threading.Event()

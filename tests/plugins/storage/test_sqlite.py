@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +24,7 @@ from mainstem.testing.conformance.storage_samples import (
     in_segments,
     read_all,
 )
-from mainstem_plugins.storage_sqlite import SqliteConfig, open_store
+from mainstem_plugins.storage_sqlite import SqliteConfig, database, open_store
 from mainstem_plugins.storage_sqlite.schema import DELETED, REWRITING
 
 FILE_NAME = "mainstem.sqlite3"
@@ -131,6 +133,45 @@ def is_in_memory(log: Any, offset: int) -> bool:
         return bool(log.read(offset, 100, 1, may_block=False))
     except WouldBlock:
         return False
+
+
+def test_the_write_ahead_log_stays_short_although_somebody_always_reads(
+    make_store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two connections of a thread read in turns, each beginning before the other one ends."""
+    monkeypatch.setattr(database, "WAL_BYTES", 500_000)
+    monkeypatch.setattr(database, "WAL_BYTES_MAX", 2_000_000)
+    log = make_store().open_log(PARTITION, TOPIC_ID)
+    append(log, batch_at(0))
+    log.flush()
+    is_done = threading.Event()
+
+    def read_for_ever() -> None:
+        readers = [sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None) for _ in range(2)]
+        for turn in itertools.count():
+            current, other = readers[turn % 2], readers[(turn + 1) % 2]
+            current.execute("BEGIN")
+            rows(current, "SELECT count(*) FROM batches")
+            if other.in_transaction:
+                other.execute("ROLLBACK")
+            if is_done.wait(0.001):
+                break
+        for reader in readers:
+            reader.close()
+
+    reading = threading.Thread(target=read_for_ever)
+    reading.start()
+    sizes = []
+    try:
+        for offset in range(1, 80):
+            append(log, batch_at(offset, payload=bytes(100_000)))
+            log.flush()
+            sizes.append((tmp_path / f"{FILE_NAME}-wal").stat().st_size)
+    finally:
+        is_done.set()
+        reading.join()
+    assert max(sizes) < 5_000_000
+    assert read_all(log) == list(range(80))
 
 
 def test_deleted_batches_give_the_disk_back(make_store: Any, tmp_path: Path, shell: sqlite3.Connection) -> None:
