@@ -88,11 +88,18 @@ class Cleaner:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="mainstem-cleaner")
         self._stopping = threading.Event()
         self._task: asyncio.Task[None] | None = None
-        self._clean_to: dict[LogStore, dict[TopicPartition, int]] = {
-            directory.store: dict(directory.store.read_checkpoint(CHECKPOINT)) for directory in partitions.directories
+        self._clean_to = {
+            directory.store: self._read_checkpoint(directory.store) for directory in partitions.directories
         }
         self.uncleanable: set[TopicPartition] = set()
         self.counters = CleanerCounters()
+
+    def _read_checkpoint(self, store: LogStore) -> dict[TopicPartition, int]:
+        try:
+            return dict(store.read_checkpoint(CHECKPOINT))
+        except StorageError as error:
+            self._log.warning("storage.checkpoint_damaged", file=error.place, reason=error.reason)
+            return {}
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="cleaner")
@@ -200,7 +207,9 @@ class Cleaner:
         self._note(partition, run.end_offset)
         store, done = partition.store, dict(self._clean_to[partition.store])
         await loop.run_in_executor(self._executor, store.write_checkpoint, CHECKPOINT, done)
-        await loop.run_in_executor(self._executor, store.purge)
+        for directory in self._partitions.directories:
+            if directory.store is store:
+                directory.purge_within(partition.config.file_delete_delay_ms)
         self._count(run, offsets, self._clock.monotonic_ms() - started_ms)
         topic, index = partition.topic_partition
         self._log.debug(

@@ -143,10 +143,12 @@ class Partition:
     @property
     def last_stable_offset(self) -> int:
         """Below it every transaction is decided; where there are none, it is the high watermark."""
-        return max(self._log_start_offset, self.state.transactions.last_stable_offset(self.high_watermark))
+        high_watermark = self.high_watermark
+        return max(self._log_start_offset, self.state.transactions.last_stable_offset(high_watermark))
 
     def aborted_transactions(self, offset: int, end_offset: int) -> Sequence[AbortedTransaction]:
-        """Those a read_committed reader of [offset, end_offset) must skip; of an open log."""
+        """Those a read_committed reader of [offset, end_offset) must skip."""
+        self.log  # noqa: B018
         return self.state.transactions.aborted.overlapping(offset, end_offset)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
@@ -357,8 +359,7 @@ class Partition:
         start, high_watermark = self._log_start_offset, self._high_watermark
         keep_from = retention.keep_from(log.segments(), start, end, high_watermark, self.config, now_ms)
         if keep_from == end and log.active_size():
-            # There is always an active segment: where everything goes, an empty one takes its place.
-            self._roll(log)
+            self._roll(log)  # there is always an active segment
         return self.trim(keep_from)
 
     def trim(self, start_offset: int) -> int:
@@ -377,9 +378,7 @@ class Partition:
     def close(self) -> None:
         """Blocking. The log must be flushed by then if it is to be found clean."""
         if self._log is not None and not self.is_closed:
-            partition_sidecars.write_index(self._log, self.state, self._active.base_offset, self._log_end_offset)
-            if self.state.producers.entries or self._log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
-                partition_sidecars.write_snapshot(self._log, self.state, self._log_end_offset)
+            partition_sidecars.write_at_close(self._log, self.state, self._active.base_offset, self._log_end_offset)
             self._log.close()
         self.is_closed = True
 

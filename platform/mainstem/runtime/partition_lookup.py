@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mainstem.model import records
+from mainstem.model.batch import iterate
 from mainstem.runtime.partition import Partition
 
 
@@ -15,17 +16,16 @@ class TimestampedOffset(NamedTuple):
 
 def offset_for_time(partition: Partition, timestamp: int) -> TimestampedOffset | None:
     """The first committed record that is not older than `timestamp` (ms). Raises: StorageError, CorruptRecords."""
-    end = partition.last_stable_offset
-    base = partition.log.offset_for_time(timestamp, end)
-    if base is None:
-        return None
-    # The batch's largest timestamp is late enough, so one of its records is.
-    columns = records.decode(
-        memoryview(partition.log.read(base, end, 1)), from_offset=partition.log_start_offset, limit=1
-    )
-    for stamp, offset in zip(columns.timestamps, columns.offsets, strict=True):
-        if stamp >= timestamp:
-            return TimestampedOffset(stamp, offset)
+    log, end = partition.log, partition.last_stable_offset
+    offset = log.offset_for_time(timestamp, end)
+    while offset is not None and offset < end:
+        data = memoryview(log.read(offset, end, 1))
+        columns = records.decode(data, from_offset=partition.log_start_offset)
+        for stamp, found in zip(columns.timestamps, columns.offsets, strict=True):
+            if stamp >= timestamp:
+                return TimestampedOffset(stamp, found)
+        # Compaction has taken the record that made the batch late enough, or it is a control batch: a later one will do.
+        offset = max((header.next_offset for _, header in iterate(data)), default=None)
     return None
 
 

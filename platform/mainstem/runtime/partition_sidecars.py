@@ -21,6 +21,13 @@ def write_index(log: PartitionLog, state: LogState, active_base: int, end_offset
         log.put_sidecar(SidecarKind.TRANSACTION_INDEX, active_base, encode_index(entries))
 
 
+def write_at_close(log: PartitionLog, state: LogState, active_base: int, end_offset: int) -> None:
+    """A log that no producer with an id ever wrote to gets none; the next start has nothing to learn from it."""
+    write_index(log, state, active_base, end_offset)
+    if state.producers.entries or state.transactions.aborted or log.sidecars(SidecarKind.PRODUCER_SNAPSHOT):
+        write_snapshot(log, state, end_offset)
+
+
 def delete_below(log: PartitionLog, state: LogState, start_offset: int, gone: Sequence[int]) -> None:
     """The segments `gone` went. The newest snapshot stays, however old it is: recovery may begin there."""
     for offset in log.sidecars(SidecarKind.PRODUCER_SNAPSHOT)[:-1]:

@@ -80,3 +80,24 @@ def test_consumer_of_a_compacted_topic_gets_the_last_values(broker_process: Call
     assert any(line.startswith("latest 0 ") for line in checkpoint)
     write_updates(broker.bootstrap_servers, "latest", 50, 50)
     assert read_all(broker.bootstrap_servers, "latest")[-1][0] == 20_049
+
+
+def test_committed_offsets_survive_the_compaction_of_their_topic(broker_process: Callable[..., Any]) -> None:
+    broker = broker_process(*SETTINGS, "offsets.topic.num.partitions=1", "offsets.topic.segment.bytes=1048576")
+    broker.start()
+    topic, count = "committed", 300
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, count, 1)])[topic].result(WAIT_S)
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "enable.auto.commit": False})
+    metadata = "x" * 100
+    offsets_log = broker.data / "__consumer_offsets-0" / f"{0:020d}.log"
+    for turn in range(1, 41):
+        wanted = [TopicPartition(topic, p, turn, metadata) for p in range(count)]
+        consumer.commit(offsets=wanted, asynchronous=False)
+    wait_until(lambda: offsets_log.stat().st_size < 500_000)
+    broker.kill()
+    broker.start()
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "enable.auto.commit": False})
+    found = consumer.committed([TopicPartition(topic, p) for p in range(count)], timeout=WAIT_S)
+    consumer.close()
+    assert {p.offset for p in found} == {40}

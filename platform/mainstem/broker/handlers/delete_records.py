@@ -27,11 +27,8 @@ async def handle(context: RequestContext, services: Services, request: DeleteRec
         for topic in request.topics
     ]
     if any(p.error_code == ErrorCode.NONE for topic in topics for p in topic.partitions):
-        try:
-            # What is answered as deleted does not come back after a crash.
-            await services.partitions.save_checkpoints()
-        except StorageError as error:
-            topics = [_failed(topic, error_code_of(error)) for topic in topics]
+        # What is answered as deleted does not come back after a crash, unless the disk is too full to note it.
+        await services.partitions.save_checkpoints()
     return DeleteRecordsResponse(topics=topics)
 
 
@@ -59,13 +56,3 @@ def _trim(services: Services, topic: str, wanted: DeleteRecordsPartition) -> tup
         return ErrorCode.OFFSET_OUT_OF_RANGE, INVALID_LOW_WATERMARK
     partition.trim(offset)
     return ErrorCode.NONE, partition.log_start_offset
-
-
-def _failed(topic: DeleteRecordsTopicResult, error: ErrorCode) -> DeleteRecordsTopicResult:
-    partitions = [
-        DeleteRecordsPartitionResult(
-            partition_index=p.partition_index, low_watermark=INVALID_LOW_WATERMARK, error_code=p.error_code or error
-        )
-        for p in topic.partitions
-    ]
-    return DeleteRecordsTopicResult(name=topic.name, partitions=partitions)

@@ -98,6 +98,8 @@ class Transactions:
 
     def last_stable_offset(self, high_watermark: int) -> int:
         """Records below it are decided for good. Never above the high watermark."""
+        if not self.open and not self.ended:
+            return high_watermark
         stable = min(high_watermark, next(iter(self.open), high_watermark))
         for first_offset, marker_offset in self.ended.items():
             if marker_offset >= high_watermark:

@@ -73,7 +73,7 @@ TOPIC_KEYS = table(
             "compression.lz4.level",
             INT,
             "9",
-            "Effort of lz4 when the broker itself compresses.",
+            "Effort of lz4 when the broker itself compresses; the codec library has one only, so this has no effect.",
             allowed=LZ4_LEVELS,
             broker="compression.lz4.level",
         ),
