@@ -117,3 +117,46 @@ def test_the_committed_offset_is_in_the_offsets_topic(left):
     assert key == {"group": left.group, "topic": left.topic, "partition": 0}
     # confluent-kafka sends the terminating zero of its C string as a part of the metadata.
     assert (value["offset"], value["metadata"].rstrip("\0")) == (123, "a note")
+
+
+def test_indexes_pass_the_checks_that_a_kafka_broker_makes(left):
+    folder = left.log_dir / f"{left.topic}-0"
+    files = [*sorted(folder.glob("*.index")), *sorted(folder.glob("*.timeindex"))]
+
+    assert len(re.findall("passed sanity check", dump(files, "--index-sanity-check"))) == len(files)
+    assert "position" not in dump(files, "--verify-index-only")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags"),
+    [
+        ("*.log", ["--print-data-log"]),
+        ("*.log", ["--deep-iteration", "--skip-record-metadata"]),
+        ("*.index", []),
+        ("*.timeindex", []),
+        ("*.index", ["--index-sanity-check"]),
+        ("*.snapshot", []),
+    ],
+)
+def test_our_dump_log_prints_what_kafkas_prints(left, capsys, pattern, flags):
+    from mainstem.cli.main import main
+
+    files = sorted((left.log_dir / f"{left.topic}-0").glob(pattern))
+    arguments = ["--files", ",".join(map(str, files)), *flags]
+
+    theirs = run_tool("kafka-dump-log", arguments).succeeded().output
+    assert main(["dump-log", *arguments]) == 0
+
+    assert capsys.readouterr().out.splitlines() == theirs.splitlines()
+
+
+def test_our_dump_log_decodes_offsets_as_kafkas_does(left, capsys):
+    from mainstem.cli.main import main
+
+    logs = [path for path in sorted(left.log_dir.glob("__consumer_offsets-*/*.log")) if path.stat().st_size > 0]
+    arguments = ["--files", ",".join(map(str, logs)), "--offsets-decoder"]
+
+    theirs = run_tool("kafka-dump-log", arguments).succeeded().output
+    assert main(["dump-log", *arguments]) == 0
+
+    assert capsys.readouterr().out.splitlines() == theirs.splitlines()

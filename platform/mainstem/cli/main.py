@@ -21,6 +21,7 @@ COMMANDS = {
     "plugins": "list the installed plugins and their settings",
     "console-producer": "send lines of standard input to a topic",
     "console-consumer": "print the records of a topic",
+    "dump-log": "print and check files of a log directory",
     "consumer-groups": "list and describe groups, reset their offsets, delete them",
 }
 """Every command and what it is for. `console-producer` lives in `mainstem.cli.console_producer`."""
