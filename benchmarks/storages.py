@@ -54,14 +54,14 @@ def measure(storage: str, rounds: int, seconds: float) -> dict[str, str]:
                 rate = max(each.get("requests_per_s", 0.0) * cell.records_per_request for each in figures)
                 megabytes = max(each["megabytes_per_s"] for each in figures)
                 found[cell.name] = f"{rate:,.0f} records/s, {megabytes:.0f} MB/s"
-                found[f"  p50, p99 of {cell.name}"] = " ".join(
+                found[f"{cell.name}: p50 p99"] = " ".join(
                     f"{min(each.get(name, 0.0) for each in figures):.1f} ms" for name in ("p50_ms", "p99_ms")
                 )
                 # What other work on the machine disturbs least.
                 microseconds = [
                     1e6 * each["broker_cores"] / (1e6 * each["megabytes_per_s"] / KILOBYTE) for each in figures
                 ]
-                found[f"  broker's time of {cell.name}"] = f"{min(microseconds):.1f} µs of a core per kB"
+                found[f"{cell.name}: broker"] = f"{min(microseconds):.1f} µs/kB of a core"
             found["resident at the end"] = f"{resident_megabytes(broker.pid):.0f} MB"
     return found
 

@@ -106,20 +106,26 @@ class SqliteLog:
             return [run.data, *more] if sum(map(len, more)) <= left else [run.data]
 
     def offset_for_time(self, timestamp: int, end_offset: int) -> int | None:
-        for segment in self._segments:
-            if segment.max_timestamp < timestamp:
-                continue
-            found = None
-            if segment.kept_from > segment.base_offset:
-                found = queries.first_at_time(
-                    self._database, segment.segment_id, segment.base_offset, segment.end_offset, timestamp
-                )
-            if found is None:
+        while True:
+            for segment in self._segments:
+                if segment.max_timestamp < timestamp:
+                    continue
+                kept_from = segment.kept_from
+                found = None
+                if kept_from > segment.base_offset:
+                    found = queries.first_at_time(
+                        self._database, segment.segment_id, segment.base_offset, kept_from, timestamp
+                    )
                 with self._staging.lock:
-                    found = segment.time_in_memory(timestamp)
-            if found is not None:
-                return found if found < end_offset else None
-        return None
+                    if segment.state != LIVE or segment.kept_from != kept_from:
+                        # As in `_read_segment`: look again.
+                        break
+                    if found is None:
+                        found = segment.time_in_memory(timestamp)
+                if found is not None:
+                    return found if found < end_offset else None
+            else:
+                return None
 
     # ------------------------------------------------------------------------------------------------------------ segments
 

@@ -22,9 +22,10 @@ from mainstem.testing.conformance.storage_samples import (
     append,
     batch_at,
     in_segments,
+    offsets_in,
     read_all,
 )
-from mainstem_plugins.storage_sqlite import SqliteConfig, database, open_store
+from mainstem_plugins.storage_sqlite import SqliteConfig, database, open_store, queries
 from mainstem_plugins.storage_sqlite.schema import DELETED, REWRITING
 
 FILE_NAME = "mainstem.sqlite3"
@@ -126,6 +127,33 @@ def test_batches_leave_memory_when_newer_ones_need_the_room(make_store: Any) -> 
     assert in_memory == list(range(in_memory[0], 100))
     assert 10 < len(in_memory) <= 30
     assert read_all(log) == list(range(100))
+
+
+@pytest.mark.parametrize("look_up", ["read_run", "first_at_time"])
+def test_a_batch_that_leaves_memory_while_it_is_looked_for_in_the_file_is_found(
+    make_store: Any, monkeypatch: pytest.MonkeyPatch, look_up: str
+) -> None:
+    """The look-up in the file begins before the commit of the batch, the one in memory comes after it."""
+    log = make_store(cache_bytes_max=0).open_log(PARTITION, TOPIC_ID)
+    append(log, batch_at(0, timestamp=1000))
+    log.flush()
+    append(log, batch_at(5, timestamp=2000))
+    append(log, batch_at(6, timestamp=3000))
+    original = getattr(queries, look_up)
+
+    def look_up_slowly(*arguments: Any) -> Any:
+        found = original(*arguments)
+        log.flush()
+        return found
+
+    monkeypatch.setattr(queries, look_up, look_up_slowly)
+    if look_up == "read_run":
+        assert offsets_in(log.read(1, 7, 1)) == [5]
+        # What was kept and what was not never makes a hole.
+        append(log, batch_at(7))
+        assert offsets_in(log.read(0, 8, 1 << 20)) == [0, 5, 6, 7]
+    else:
+        assert log.offset_for_time(1500, 7) == 5
 
 
 def is_in_memory(log: Any, offset: int) -> bool:
