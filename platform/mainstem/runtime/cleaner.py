@@ -27,9 +27,9 @@ from mainstem.model.errors import StorageError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime.cleaning_pass import CleaningPass, CleaningStopped, LogView, Rewritten
 from mainstem.runtime.partition import Partition
+from mainstem.runtime.partition_opening import CLEANER_CHECKPOINT
 from mainstem.runtime.partitions import Partitions
 
-CHECKPOINT = "cleaner-offset-checkpoint"
 WORK_UNITS_MAX = 300
 """Records and kilobytes between two pauses: about half a millisecond of work."""
 PAUSE_S = 0.001
@@ -99,7 +99,7 @@ class Cleaner:
 
     def _read_checkpoint(self, store: LogStore) -> dict[TopicPartition, int]:
         try:
-            return dict(store.read_checkpoint(CHECKPOINT))
+            return dict(store.read_checkpoint(CLEANER_CHECKPOINT))
         except StorageError as error:
             self._log.warning("storage.checkpoint_damaged", file=error.place, reason=error.reason)
             return {}
@@ -215,7 +215,7 @@ class Cleaner:
             await loop.run_in_executor(self._executor, self._release, offsets)
         self._note(partition, run.end_offset)
         store, done = partition.store, dict(self._clean_to[partition.store])
-        await loop.run_in_executor(self._executor, store.write_checkpoint, CHECKPOINT, done)
+        await loop.run_in_executor(self._executor, store.write_checkpoint, CLEANER_CHECKPOINT, done)
         for directory in self._partitions.directories:
             if directory.store is store:
                 directory.purge_within(partition.config.file_delete_delay_ms)
