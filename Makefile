@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test conformance lint types layers bench clean format
+.PHONY: help venv demo test conformance lint types layers bench soak clean format
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,9 @@ layers: $(STAMP) ## import-linter
 
 bench: $(STAMP) ## measure against Apache Kafka 4.1 in the same run
 	@$(BIN)/python benchmarks/bench.py
+
+soak: $(STAMP) ## ten minutes at full load: resident memory must not grow
+	@$(BIN)/python benchmarks/soak.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -2,13 +2,13 @@
 
 import os
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cells import Cell
 from confluent_kafka import KafkaException
 from exchange import percentile
 from growth import grow
+from measurements import Outcome
 from processes import resident_megabytes
 from restart import restart
 from subjects import BrokerNode, PeerUnavailableError, new_broker
@@ -17,14 +17,6 @@ _IDLE_S = 1.0
 _SYNCS = 300
 _SYNC_BYTES = 1_100
 _GROUP_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a measurement showed, or in a few words why it showed nothing."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    note: str = ""
 
 
 def measure_alone(cell: Cell, subject: str, folder: Path, gigabytes: float) -> Outcome:
@@ -39,7 +31,7 @@ def measure_alone(cell: Cell, subject: str, folder: Path, gigabytes: float) -> O
         try:
             if cell.kind == "restart":
                 return Outcome(restart(broker, gigabytes))
-            return Outcome(grow(cell, broker, _GROUP_SECONDS))
+            return grow(cell, broker, _GROUP_SECONDS)
         except (OSError, ValueError, KafkaException, PeerUnavailableError) as error:
             # What is too much for a broker is a result too.
             return Outcome(note=_why(broker, error))

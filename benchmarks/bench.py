@@ -11,6 +11,7 @@ A quick look:  bench.py --cells produce/1x1kB --brokers mainstem --rounds 1 --fr
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,8 +45,12 @@ def main() -> int:
             f"[yellow]kept results of mainstem are from {', '.join(results.other_commits)}, this is {current_commit()}: "
             "--fresh forgets them[/yellow]"
         )
+    # The brokers are ended and their folders removed also when somebody ends this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
-    Run(options, results, console).measure(cells)
+    left = Run(options, results, console).measure(cells)
+    if left:
+        console.print(f"[yellow]{left} measurements did not fit into {options.minutes:g} minutes: call again[/yellow]")
     write(options, results, cells, console)
     console.print(f"{time.monotonic() - began:.0f} s, kept in {options.results}", markup=False)
     return 0
@@ -60,7 +65,8 @@ def write(options: argparse.Namespace, results: Results, cells: list[Cell], cons
         console.print(f"  {each}", markup=False)
     if not options.cells:
         about = [
-            f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}.",
+            f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
+            f"mainstem {current_commit()}.",
             f"{passed} bars passed, {len(missed)} missed.",
         ]
         options.picture.write_text(picture.draw(results.measurements))
@@ -75,6 +81,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=None, help="measurements per cell and broker (default 3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a measurement (default 2)")
     parser.add_argument("--warm-up", type=float, default=0.4, help="seconds before each measurement")
+    parser.add_argument("--minutes", type=float, default=30, help="rounds are left out beyond these (default 30)")
     parser.add_argument("--brokers", default=",".join(SUBJECTS), help=f"default {','.join(SUBJECTS)}")
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has measured")
     parser.add_argument(

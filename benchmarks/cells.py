@@ -106,7 +106,7 @@ def _clients_and_growth() -> list[Cell]:
         Cell(kind="client", client="confluent-kafka"),
         Cell(kind="client", client="kafka perf tools"),
         *(Cell(kind="partitions", count=count) for count in (1, 100, 1_000, 10_000)),
-        *(Cell(kind="open connections", count=count) for count in (1, 500, 2_000)),
+        *(Cell(kind="open connections", count=count) for count in (1, 2_000)),
         *(Cell(kind="groups", count=count) for count in (1, 50, 500)),
         Cell(kind="restart"),
     ]
@@ -152,7 +152,7 @@ def all_cells() -> list[Cell]:
 def select_cells(patterns: list[str], *, full: bool = False) -> list[Cell]:
     """The cells whose name matches one of the patterns (`*` and `?`), or contains it; the default ones without patterns.
 
-    A pattern that matches none of the default cells is looked for in the whole matrix.
+    A whole name selects only its cell. A pattern that matches none of the default cells is looked for in the whole matrix.
 
     Raises:
         ValueError: a pattern selects nothing.
@@ -162,7 +162,8 @@ def select_cells(patterns: list[str], *, full: bool = False) -> list[Cell]:
         return cells
     selected: list[Cell] = []
     for pattern in patterns:
-        found = [cell for cell in cells if _selects(pattern, cell)]
+        found = [cell for cell in cells if cell.name == pattern]
+        found = found or [cell for cell in cells if _selects(pattern, cell)]
         found = found or [cell for cell in all_cells() if _selects(pattern, cell)]
         if not found:
             names = "\n  ".join(cell.name for cell in all_cells())

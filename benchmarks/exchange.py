@@ -27,10 +27,18 @@ class Exchange:
 
     def ask(self, frame: bytes) -> bytes:
         """Send one request, wait for its answer and return it without its length; only before the loop has it."""
+        (answer,) = self.ask_all([frame])
+        return answer
+
+    def ask_all(self, frames: Sequence[bytes]) -> list[bytes]:
+        """Send some requests at once and return their answers; not more than the sockets hold."""
         self.socket.settimeout(_CONNECT_TIMEOUT_S)
-        self.socket.sendall(frame)
-        (size,) = struct.unpack(">i", self._receive(4))
-        return self._receive(size)
+        self.socket.sendall(b"".join(frames))
+        answers = []
+        for _ in frames:
+            (size,) = struct.unpack(">i", self._receive(4))
+            answers.append(self._receive(size))
+        return answers
 
     def _receive(self, size: int) -> bytes:
         received = bytearray()

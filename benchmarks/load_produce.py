@@ -19,7 +19,6 @@ _ANSWERS_BYTES = 256 * 1024
 _FLOOD_BYTES = 128 * 1024
 # unknown topic, leader not available, not the leader, timed out, coordinator loading or not there, unknown topic id
 _RETRIABLE = {3, 5, 6, 7, 14, 15, 100}
-_TIMESTAMP_MS = 1_700_000_000_000
 
 
 def open_topic(job: Job) -> TopicName:
@@ -64,7 +63,7 @@ class EqualFrames:
     """The same Produce 7 frame again and again."""
 
     def __init__(self, topic: TopicName, partition: int, acks: int, values: list[bytes], slots: int) -> None:
-        batch = wire.record_batch(values, _TIMESTAMP_MS)
+        batch = wire.record_batch(values, int(time.time() * 1_000))
         frame = wire.produce_7(topic, partition, acks, batch)
         self.answer = wire.produce_7_answer(topic)
         self.frame_bytes = len(frame)

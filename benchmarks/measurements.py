@@ -11,6 +11,14 @@ from pathlib import Path
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a measurement showed, and in a few words why it did not show everything."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
 @dataclass(kw_only=True)
 class Measurement:
     """One cell on one broker once."""
@@ -21,7 +29,7 @@ class Measurement:
     figures: dict[str, float] = field(default_factory=dict)
     """By name with its unit: requests_per_s, megabytes_per_s, p50_ms, p99_ms, broker_cores, generator_cores, ..."""
     note: str = ""
-    """Why there are no figures."""
+    """Why there are no figures, or not all of them."""
     took_s: float = 0.0
     """With everything around it."""
     commit: str = ""

@@ -21,6 +21,16 @@ _HEADLINES = {
     ("fetch/1MiB/connections=1/v18", "megabytes_per_s"): "fetch 1 MiB",
     ("end-to-end/1000 records per s/acks=1/v13", "p50_ms"): "latency, p50",
     ("end-to-end/1000 records per s/acks=1/v13", "p99_ms"): "latency, p99",
+    ("client/confluent-kafka", "produced_per_s"): "confluent-kafka, produced",
+    ("client/confluent-kafka", "consumed_per_s"): "confluent-kafka, consumed",
+    ("client/kafka perf tools", "produced_per_s"): "kafka-producer-perf-test",
+    ("client/kafka perf tools", "consumed_per_s"): "kafka-consumer-perf-test",
+    ("growth/10,000 partitions", "start_s"): "start on 10,000 partitions",
+    ("growth/10,000 partitions", "resident_megabytes"): "resident with 10,000 partitions",
+    ("growth/2,000 open connections", "more_megabytes"): "memory of 2,000 idle connections",
+    ("growth/500 groups", "commits_per_s"): "commits of 500 groups",
+    ("restart", "clean_s"): "start on gigabytes, after a clean end",
+    ("restart", "killed_s"): "start on gigabytes, after kill -9",
 }
 _COLOURS = {LEFT: "#0f766e", RIGHT: "#94a3b8"}
 _NAMES = {LEFT: "mainstem", RIGHT: "Apache Kafka 4.1"}
@@ -79,6 +89,8 @@ def _row(row: Row, medians: Medians, top: int) -> list[str]:
         )
         text = escape(f"{number(value)} {row.unit}")
         parts.append(f'<text x="{_LABELS + width + 8:.1f}" y="{y + 12}" font-size="12">{text}</text>')
+    if note := medians.note(row.cell, RIGHT) if RIGHT not in values else "":
+        parts.append(f'<text x="{_LABELS}" y="{top + 2 + _BAR + 3 + 12}" font-size="12">{escape(note)}</text>')
     times = row.ratio(medians)
     if times is not None:
         colour = "#0f766e" if times >= 1 else "#b91c1c"

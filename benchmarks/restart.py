@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cells import Cell, Job
 from exchange import Loop, Tally
-from growth import START_TIMEOUT_S
+from growth import PHASE_TIMEOUT_S
 from load_produce import Producer, open_topic, prime
 from subjects import BrokerNode, Topics, folder_bytes
 
@@ -52,7 +52,7 @@ def fill(broker: BrokerNode, gigabytes: float) -> tuple[float, list[int]]:
 def start_again(broker: BrokerNode, ends: list[int]) -> float:
     """Seconds from the command until each partition has taken a record behind all those it had acknowledged."""
     began = time.monotonic()
-    broker.start_again(timeout_s=START_TIMEOUT_S)
+    broker.start_again(timeout_s=PHASE_TIMEOUT_S)
     job = _job(broker)
     topic = open_topic(job)
     for partition, end in enumerate(ends):

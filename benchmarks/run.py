@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from alone import Outcome, measure_alone
+from alone import measure_alone
 from bars import DISK
 from cells import ONCE, Cell, Job
 from clients import measure_client
-from measurements import Measurement, Results
+from measurements import Measurement, Outcome, Results
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from subjects import BrokerNode, PeerUnavailableError, Topics, folder_bytes, new_broker
@@ -83,12 +83,14 @@ class Run:
             speed_estimate_period=600,
         )
         self._task = self._progress.add_task("")
-        self._began = time.monotonic()
+        self._began = self._ends = time.monotonic()
 
-    def measure(self, cells: list[Cell]) -> None:
+    def measure(self, cells: list[Cell]) -> int:
+        """Measure what has not been; how many measurements were left out for lack of time."""
         todo = [step for step in self._steps(cells) if not self._has(step)]
         if not todo:
-            return
+            return 0
+        ends = time.monotonic() + 60 * self._options.minutes
         self._progress.update(self._task, total=sum(self._expected_s(step) for step in todo))
         with tempfile.TemporaryDirectory(prefix="bench-", dir=self._options.folder) as folder, self._progress:
             first = [step for step in todo if step.cell.kind in ("start", "fdatasync")]
@@ -96,8 +98,10 @@ class Run:
             self._alone(first, Path(folder))
             shared = [step for step in todo if step not in first and step not in last]
             if shared:
+                self._ends = ends - sum(map(self._expected_s, last))
                 self._side_by_side(shared, Path(folder))
             self._alone(last, Path(folder))
+        return sum(not self._has(step) for step in todo)
 
     def _steps(self, cells: list[Cell]) -> list[Step]:
         steps = []
@@ -151,6 +155,9 @@ class Run:
                     if cell.kind in kinds or cell.kind == "produce":
                         self._job(cell, brokers["kafka"], topics["kafka"])
             for step in steps:
+                # A first round is never left out, so that every cell has a figure.
+                if step.round_number and time.monotonic() + self._expected_s(step) > self._ends:
+                    break
                 self._show(step)
                 work = self._client if step.cell.kind == "client" else self._job
                 self._keep(step, work(step.cell, brokers[step.subject], topics[step.subject]))

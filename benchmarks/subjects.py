@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -34,13 +35,14 @@ OVERRIDES = {"log.segment.delete.delay.ms": "0", "offsets.topic.num.partitions":
 SUBJECTS = ("mainstem", "kafka")
 
 
-def new_broker(subject: str, folder: Path) -> BrokerNode:
+def new_broker(subject: str, folder: Path, overrides: Mapping[str, str] | None = None) -> BrokerNode:
     """A broker of that name, not yet started, with its data below `folder`."""
+    overrides = {**OVERRIDES, **(overrides or {})}
     match subject:
         case "mainstem":
-            return MainstemNode(overrides=OVERRIDES, parent_folder=folder)
+            return MainstemNode(overrides=overrides, parent_folder=folder)
         case "kafka":
-            return KafkaNode(overrides=OVERRIDES, parent_folder=folder, jvm=KAFKA_JVM)
+            return KafkaNode(overrides=overrides, parent_folder=folder, jvm=KAFKA_JVM)
     raise ValueError(f"unknown broker {subject}: there are {', '.join(SUBJECTS)}")
 
 

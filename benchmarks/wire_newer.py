@@ -1,6 +1,7 @@
 """Produce 13 with sequences and Fetch 18 in a session, by topic id: what a client of Kafka 4.1 sends."""
 
 import struct
+import time
 from functools import cache
 
 import crc32c
@@ -70,7 +71,9 @@ class SequencedFrames:
     def __init__(
         self, topic: TopicName, partition: int, acks: int, values: list[bytes], producer: ProducerState, slots: int
     ) -> None:
-        batch = record_batch(values, 1_700_000_000_000, ProducerState(producer.producer_id, producer.epoch, 0))
+        # Of this moment: records of long ago would be deleted by retention while the job runs.
+        timestamp_ms = int(time.time() * 1_000)
+        batch = record_batch(values, timestamp_ms, ProducerState(producer.producer_id, producer.epoch, 0))
         frame = produce_13(topic, partition, acks, batch)
         batch_at = frame.index(batch[:BATCH_HEADER_BYTES])
         self.answer = produce_13_answer()

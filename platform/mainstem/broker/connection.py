@@ -18,7 +18,8 @@ from mainstem.broker.reply import Buffers, FastLane, ReplySlot
 
 PENDING_REPLIES_MAX = 1000
 CONTEXTS_KEPT = 64
-OUT_BYTES_MAX = 4 << 20
+OUT_BYTES_MAX = 512 << 10
+"""A client that leaves so much of its replies unread is not read itself."""
 LANES_MAX = 8
 
 _LENGTH = struct.Struct(">i")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mainstem.api.storage import PartitionLog
 from mainstem.core.log import retention
 from mainstem.core.log.append_run import RunLimits, run_limits
+from mainstem.core.log.retention import INDEX_ENTRY_BYTES
 from mainstem.core.log.state import LogState
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import SegmentInfo
@@ -31,9 +32,12 @@ class ActiveSegment:
 
     def limits(self, log: PartitionLog, config: TopicConfig, now_ms: int) -> RunLimits:
         """What a run may put into it."""
-        return run_limits(
-            config, self.base_offset, log.active_size(), log.active_index_bytes(), self.first_timestamp, now_ms
+        # With usual settings a segment is full long before its index can be: then nobody counts entries.
+        index_may_fill = (
+            config.segment_bytes * INDEX_ENTRY_BYTES > config.segment_index_bytes * config.index_interval_bytes
         )
+        index_bytes = log.active_index_bytes() if index_may_fill else 0
+        return run_limits(config, self.base_offset, log.active_size(), index_bytes, self.first_timestamp, now_ms)
 
     def must_roll(self, log: PartitionLog, config: TopicConfig, size: int, last_offset: int, timestamp: int) -> bool:
         """Before a batch of `size` bytes is appended."""

@@ -154,6 +154,8 @@ class SegmentLog(SegmentFolder):
 
     def _remember_after(self, data: Buffer, segment: Segment, position: int) -> None:
         """A reader comes back for what follows the last whole batch; from the index it is a few steps to there."""
+        if segment.index is None:
+            return  # it has just left memory; the next read finds its way by itself
         end, size = position + len(data), 0
         at = max(segment.lookup().start_before(end - 1), position) - position
         while len(data) - at >= HEADER_BYTES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mainstem.api.files import WouldBlock
 from mainstem.api.storage import SegmentInfo
 from mainstem.model.batch import HEADER_BYTES, BatchHeader, read_header
 from mainstem.model.errors import StorageError
@@ -155,6 +156,8 @@ class Segment:
 
         Raises: WouldBlock; StorageError where the bytes are no batches.
         """
+        if self.index is None and not may_block:
+            raise WouldBlock  # its tables have to be read first
         position = self.lookup().position_before(offset)
         handle = self.handles.take(self)
         try:

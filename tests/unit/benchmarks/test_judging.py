@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import picture
 import pytest
 import report
+import soak
 from bars import Bar, rows_of
 from cells import Cell, all_cells, default_cells, select_cells
 from exchange import Tally, percentile
@@ -39,6 +41,11 @@ def test_patterns_select_by_part_of_the_name_and_by_wildcards() -> None:
 
 def test_a_pattern_finds_cells_outside_the_default_ones() -> None:
     assert [cell.connections for cell in select_cells(["fetch/1MiB/connections=64/v18"])] == [64]
+
+
+def test_a_whole_name_selects_only_its_cell() -> None:
+    assert [cell.kind for cell in select_cells(["start"])] == ["start"]
+    assert [cell.kind for cell in select_cells(["star"])] == ["start", "restart"]
 
 
 def test_a_pattern_that_selects_nothing_lists_what_there_is() -> None:
@@ -134,3 +141,33 @@ def test_table_document_and_picture_show_what_was_measured() -> None:
     assert report.table(measurements, [cell]).row_count == 2
     assert report.verdicts(measurements, [cell]) == (1, [f"{cell.name}: p99 <="])
     assert "3.0×" in picture.draw(measurements)
+
+
+@pytest.mark.parametrize(
+    ("name", "bars"),
+    [
+        ("growth/10,000 partitions", ["<= 5 s", "<= 500 MB", "<= 1 of the limit"]),
+        ("growth/100 partitions", []),
+        ("growth/2,000 open connections", ["<= 100 MB"]),
+        ("client/confluent-kafka", [">= 1x", ">= 1x"]),
+        ("client/kafka perf tools", [">= 1x", "p99 <=", ">= 1x"]),
+    ],
+)
+def test_growth_and_clients_have_the_bars_of_the_issue(name: str, bars: list[str]) -> None:
+    test_each_default_cell_has_the_bars_of_the_issue(name, bars)
+
+
+def test_what_mainstem_could_not_do_is_missed_and_said() -> None:
+    cell = Cell(kind="partitions", count=10_000)
+    failed = Measurement(cell=cell.name, subject="mainstem", round_number=0, note="> 120 s")
+    passed, missed = report.verdicts([failed], [cell])
+    assert (passed, len(missed)) == (0, 3)
+    assert "| > 120 s |" in report.markdown([failed], [cell], [])
+
+
+def test_soak_compares_the_end_with_the_second_minute() -> None:
+    def sample(at_s: float, megabytes: float) -> SimpleNamespace:
+        return SimpleNamespace(at_s=at_s, resident_megabytes=megabytes)
+
+    samples = [sample(at_s, 40 + (at_s > 60) * 10 + (at_s > 570) * 2) for at_s in range(0, 600, 2)]
+    assert soak.settled(samples, 600) == (50, 52)
