@@ -96,7 +96,10 @@ class PartitionLog(Protocol):
         """Start a new active segment; the old one is closed for writing and stays unflushed until `flush`."""
 
     def truncate(self, offset: int) -> None:
-        """Remove every batch whose last offset is >= `offset`, and torn bytes; later appends continue there."""
+        """Remove every batch whose last offset is >= `offset`, and torn bytes; later appends continue there.
+
+        Durable when it returns, so it waits for the disk. The caller lowers its recovery point first. Raises: StorageError.
+        """
 
     def delete_before(self, offset: int) -> Sequence[int]:
         """Remove whole segments whose every offset is below `offset`; returns their base offsets. Never the active one."""

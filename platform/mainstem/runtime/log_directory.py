@@ -36,14 +36,15 @@ class LogDirectory:
         self._on_failure = on_failure
         self.flusher = Flusher(self._failed, self._refused)
         self._refusal_said_at = -math.inf
-        self.checkpoints = {name: self._read(name) for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS)}
+        self.checkpoints = {name: self.read_checkpoint(name) for name in (RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS)}
         self.stored: dict[TopicPartition, TopicId] = dict(store.existing())
         self.hosted = 0
         self._purge_timer: asyncio.TimerHandle | None = None
         self._purge_due = 0.0
         self._purge_latest = 0.0
 
-    def _read(self, name: str) -> dict[TopicPartition, int]:
+    def read_checkpoint(self, name: str) -> dict[TopicPartition, int]:
+        """Empty where it is damaged, which is logged."""
         try:
             return dict(self.store.read_checkpoint(name))
         except StorageError as error:

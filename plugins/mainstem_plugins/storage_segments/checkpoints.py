@@ -19,7 +19,9 @@ def encode_offsets(offsets: Mapping[TopicPartition, int]) -> bytes:
 
 
 def decode_offsets(content: bytes) -> dict[TopicPartition, int]:
-    """Raises: ValueError if the file is not a whole checkpoint of version 0."""
+    """Kafka leaves an empty file before its first checkpoint. Raises: ValueError if it is not a whole one of version 0."""
+    if not content:
+        return {}
     lines = content.decode().split("\n")
     if lines[0] != "0":
         raise ValueError(f"checkpoint version {lines[0]!r} is not 0")
