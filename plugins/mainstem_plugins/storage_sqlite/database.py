@@ -154,7 +154,11 @@ class Database:
         if size < self._wal_bytes_limit:
             return
         connection.execute(f"PRAGMA busy_timeout = {WAL_RESTART_TIMEOUT_MS}")
-        is_busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+        try:
+            is_busy = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+        except sqlite3.Error:
+            # The commit before it is on the disk. What is wrong shows in the next one.
+            is_busy = True
         connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
         self._wal_bytes_limit = size + WAL_BYTES_MAX if is_busy else WAL_BYTES_MAX
 

@@ -142,8 +142,11 @@ class Staging:
                 return
             try:
                 self._write(taken)
-            except StorageError as error:
-                self._failure = error
+            except BaseException as error:
+                # Also for a bug: what was taken is not waiting any more, and the next commit must not hide that.
+                reason = f"a commit was broken off: {error!r}"
+                place = str(self.database.path)
+                self._failure = error if isinstance(error, StorageError) else StorageError(place, reason)
                 raise
             with self.lock:
                 self._keep(taken)

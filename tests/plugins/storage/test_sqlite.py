@@ -270,6 +270,24 @@ def test_a_full_disk_refuses_the_commit_and_loses_nothing_before_it(make_store: 
     assert read_all(store.open_log(PARTITION, TOPIC_ID)) == [0, 1, 2, 3]
 
 
+def test_a_commit_that_a_bug_broke_off_is_not_forgotten(make_store: Any) -> None:
+    """SQLite has no integer of that size; checks before the store refuse it, so it stands for any bug."""
+    store, log = in_segments(make_store, (0, 1))
+    log.flush()
+    log.put_sidecar("snapshot", 1 << 70, b"")
+    append(log, batch_at(2))
+    with pytest.raises(OverflowError):
+        log.flush()
+    with pytest.raises(StorageError, match="a commit was broken off"):
+        log.flush()
+    with pytest.raises(StorageError, match="a commit was broken off"):
+        append(log, batch_at(3))
+    store.close(clean=True)
+    store = make_store()
+    assert not store.was_clean
+    assert read_all(store.open_log(PARTITION, TOPIC_ID)) == [0, 1]
+
+
 def test_another_program_that_writes_for_too_long_is_named(make_store: Any, shell: sqlite3.Connection) -> None:
     log = make_store(busy_timeout_ms=1).open_log(PARTITION, TOPIC_ID)
     append(log, batch_at(0))
