@@ -28,7 +28,7 @@ def logs_of(folder: Path) -> list[Path]:
 
 
 def test_compacted_segments_are_valid_and_hold_the_last_values():
-    with MainstemNode(overrides={"log.cleaner.backoff.ms": "50"}) as node:
+    with MainstemNode(overrides={"log.cleaner.backoff.ms": "50", "log.segment.delete.delay.ms": "100"}) as node:
         admin = AdminClient({"bootstrap.servers": node.bootstrap})
         admin.create_topics([NewTopic("latest", 1, 1, config=CONFIG)])["latest"].result(TIMEOUT_S)
         for codec in ("none", "lz4", "zstd"):

@@ -8,6 +8,7 @@ Source: Kafka's `LogCleaner` and `LogCleanerManager`, 4.1.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +27,14 @@ from mainstem.model.errors import StorageError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime.cleaning_pass import CleaningPass, CleaningStopped, LogView, Rewritten
 from mainstem.runtime.partition import Partition
+from mainstem.runtime.partition_opening import CLEANER_CHECKPOINT
 from mainstem.runtime.partitions import Partitions
 
-CHECKPOINT = "cleaner-offset-checkpoint"
-WORK_UNITS_MAX = 400
+WORK_UNITS_MAX = 300
 """Records and kilobytes between two pauses: about half a millisecond of work."""
 PAUSE_S = 0.001
+SWITCH_INTERVAL_S = 0.0005
+"""How long the loop waits for the cleaner to let go of the interpreter in the middle of its work; Python's own is 5 ms."""
 
 
 class Pacing:
@@ -96,7 +99,7 @@ class Cleaner:
 
     def _read_checkpoint(self, store: LogStore) -> dict[TopicPartition, int]:
         try:
-            return dict(store.read_checkpoint(CHECKPOINT))
+            return dict(store.read_checkpoint(CLEANER_CHECKPOINT))
         except StorageError as error:
             self._log.warning("storage.checkpoint_damaged", file=error.place, reason=error.reason)
             return {}
@@ -198,15 +201,21 @@ class Cleaner:
         pacing = Pacing(self._clock, self._stopping, config.log_cleaner_io_max_bytes_per_second)
         chunk_bytes = config.log_cleaner_io_buffer_size
         run = CleaningPass(partition.log, view, cleanable, offsets, chunk_bytes, pacing)
-        await loop.run_in_executor(self._executor, run.build_map)
-        for group in run.groups():
-            rewritten = await loop.run_in_executor(self._executor, run.rewrite, group)
-            if rewritten is not None and not self._swap(partition, rewritten):
-                # Retention took segments away meanwhile; what is left is found by the next pass.
-                return
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(interval, SWITCH_INTERVAL_S))
+        try:
+            await loop.run_in_executor(self._executor, run.build_map)
+            for group in run.groups():
+                rewritten = await loop.run_in_executor(self._executor, run.rewrite, group)
+                if rewritten is not None and not self._swap(partition, rewritten):
+                    # Retention took segments away meanwhile; what is left is found by the next pass.
+                    return
+        finally:
+            sys.setswitchinterval(interval)
+            await loop.run_in_executor(self._executor, self._release, offsets)
         self._note(partition, run.end_offset)
         store, done = partition.store, dict(self._clean_to[partition.store])
-        await loop.run_in_executor(self._executor, store.write_checkpoint, CHECKPOINT, done)
+        await loop.run_in_executor(self._executor, store.write_checkpoint, CLEANER_CHECKPOINT, done)
         for directory in self._partitions.directories:
             if directory.store is store:
                 directory.purge_within(partition.config.file_delete_delay_ms)
@@ -221,6 +230,11 @@ class Cleaner:
             bytes_written=run.bytes_written,
             records_without_key=run.records_without_key,
         )
+
+    def _release(self, offsets: OffsetMap) -> None:
+        """In the cleaner's thread: freeing a hundred thousand keys at once would stop the loop."""
+        for _ in offsets.release():
+            self._stopping.wait(PAUSE_S)
 
     def _swap(self, partition: Partition, rewritten: Rewritten) -> bool:
         """On the loop. False if the log, or one of the segments, is gone."""

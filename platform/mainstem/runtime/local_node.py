@@ -45,7 +45,7 @@ class RuntimeNode:
 
     async def append(self, partition: TopicPartition, batch: bytes) -> int:
         hosted = self._partition(partition)
-        outcome = hosted.append_batch(batch)
+        outcome = hosted.append(memoryview(bytearray(batch)))
         if outcome.error is not ErrorCode.NONE:
             raise RequestError(outcome.error, f"append to {partition}: {outcome.message}")
         committed: asyncio.Future[ErrorCode] = asyncio.get_running_loop().create_future()

@@ -158,7 +158,7 @@ class Partition:
     # -------------------------------------------------------------------------------------------------------- appending
 
     def append_batch(self, batch: bytes) -> AppendOutcome:
-        """For coordinators and in-process producers: `batch` is copied, offsets are put into the copy."""
+        """For coordinators: `batch` is copied, offsets are put into the copy; its records are not looked at."""
         return self.append(memoryview(bytearray(batch)), from_client=False)
 
     def append(self, data: memoryview, *, from_client: bool = True) -> AppendOutcome:

@@ -16,9 +16,11 @@ from mainstem.core.log.recovery import RecoveryWalk
 from mainstem.core.log.state import LogState
 from mainstem.model.batch import BatchHeader, iterate
 from mainstem.model.configs.topic import TopicConfig
+from mainstem.model.errors import StorageError
 from mainstem.model.ids import TopicId, TopicPartition
 
 DAMAGED = -1
+CLEANER_CHECKPOINT = "cleaner-offset-checkpoint"
 EPOCH_CHUNK_BYTES = 1 << 20
 
 
@@ -48,7 +50,7 @@ def open_log(
     snapshot = _load_snapshot(log, state, log.end_offset)
     batches_read = 0
     if snapshot != 0 and snapshot < log.end_offset:
-        walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+        walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=_may_have_gaps(store, partition, config))
         log.recover(max(snapshot, 0), walk.accept)
         batches_read = walk.batches_read
     if epochs is None:
@@ -75,7 +77,7 @@ def recover_log(
     state = LogState(epochs=epochs)
     snapshot = _load_snapshot(log, state, recovery_point)
     state.epochs.truncate_from_end(end_before)
-    walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=config.is_compacted)
+    walk = RecoveryWalk(state, snapshot, now_ms, gaps_allowed=_may_have_gaps(store, partition, config))
     log.recover(max(0, min(recovery_point, snapshot)), walk.accept)
     if not config.is_compacted and 0 <= walk.next_offset < log.end_offset:
         # An empty segment survived whose predecessor lost its end; offsets go on where the records do.
@@ -90,6 +92,16 @@ def recover_log(
     if log.end_offset != recovery_point or cut is not None:
         log.flush()
     return OpenedLog(log, state, walk.batches_read, cut)
+
+
+def _may_have_gaps(store: LogStore, partition: TopicPartition, config: TopicConfig) -> bool:
+    """Compaction leaves some, and they stay when the topic's policy becomes `delete`."""
+    if config.is_compacted:
+        return True
+    try:
+        return store.read_checkpoint(CLEANER_CHECKPOINT).get(partition, 0) > 0
+    except StorageError:
+        return False
 
 
 def _what_was_cut(

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-SETTINGS = ("log.cleaner.backoff.ms=50", "log.retention.check.interval.ms=100")
+SETTINGS = ("log.cleaner.backoff.ms=50", "log.retention.check.interval.ms=100", "log.segment.delete.delay.ms=100")
 COMPACTED = {"cleanup.policy": "compact", "internal.segment.bytes": "20000", "min.cleanable.dirty.ratio": "0.01"}
 WAIT_S = 30
 

@@ -17,10 +17,11 @@ from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import StorageError
 from mainstem.model.ids import NO_TOPIC_ID, TopicPartition
-from mainstem.runtime.cleaner import CHECKPOINT, Cleaner, Pacing
+from mainstem.runtime.cleaner import Cleaner, Pacing
 from mainstem.runtime.cleaning_pass import CleaningStopped
 from mainstem.runtime.flusher import Flusher
 from mainstem.runtime.partition import Partition
+from mainstem.runtime.partition_opening import CLEANER_CHECKPOINT
 from mainstem_plugins.storage_memory.store import MemoryStore
 
 START_MS = 1_700_000_000_000
@@ -143,7 +144,7 @@ async def test_clean_offset_is_kept_for_the_next_start(world: World) -> None:
     world.write(partition, 40)
     await world.cleaner.clean_filthiest()
     (active,) = partition.log.segments()[-1:]
-    assert world.store.read_checkpoint(CHECKPOINT) == {TopicPartition("t", 0): active.base_offset}
+    assert world.store.read_checkpoint(CLEANER_CHECKPOINT) == {TopicPartition("t", 0): active.base_offset}
     assert world.purges == [partition.config.file_delete_delay_ms]
     again = world.new_cleaner()
     assert not await again.clean_filthiest()
@@ -185,7 +186,19 @@ async def test_deleted_topic_ends_its_pass_quietly(world: World) -> None:
     await cleaning
     assert world.log.events == []
     assert world.cleaner.uncleanable == set()
-    assert world.store.read_checkpoint(CHECKPOINT) == {}
+    assert world.store.read_checkpoint(CLEANER_CHECKPOINT) == {}
+
+
+async def test_gaps_are_no_damage_after_the_topic_stopped_being_compacted(world: World) -> None:
+    """A crash then makes recovery read the log from its beginning, and it once cut where compaction had left a gap."""
+    partition = world.host("t")
+    world.write(partition, 3, keys=3)
+    world.write(partition, 40)
+    await world.cleaner.clean_filthiest()
+    before = values(partition)
+    again = world.host("t", cleanup_policy="delete")
+    again.recover(0)
+    assert (again.log_end_offset, values(again)) == (43, before)
 
 
 async def test_full_disk_is_reported_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

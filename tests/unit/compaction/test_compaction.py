@@ -292,7 +292,7 @@ class Compaction(RuleBasedStateMachine):
 
 
 TestCompaction = Compaction.TestCase
-TestCompaction.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestCompaction.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 def test_the_model_finds_tombstones_that_are_dropped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

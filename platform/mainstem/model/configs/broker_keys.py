@@ -269,7 +269,7 @@ _CLEANER = [
         "log.cleaner.dedupe.buffer.size",
         LONG,
         "134217728",
-        "Memory for the keys of the log that is being compacted; a key takes up to 192 bytes of it (24 in Kafka).",
+        "Memory for the keys of the log that is being compacted; a key takes up to 144 bytes of it (24 in Kafka).",
         at_least(1024),
     ),
     dynamic(
