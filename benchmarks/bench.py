@@ -18,6 +18,7 @@ from pathlib import Path
 
 import picture
 import report
+from bars import DISK
 from cells import Cell, select_cells
 from measurements import Results, current_commit
 from rich.console import Console
@@ -39,7 +40,9 @@ def main() -> int:
     except ValueError as error:
         console.print(str(error), markup=False)
         return 2
-    results = Results(options.results, fresh=options.fresh)
+    results = Results(options.results)
+    if options.fresh:
+        results.forget({cell.name for cell in cells}, {*options.brokers, DISK})
     if results.other_commits:
         console.print(
             f"[yellow]kept results of mainstem are from {', '.join(results.other_commits)}, this is {current_commit()}: "
@@ -83,7 +86,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, default=0.4, help="seconds before each measurement")
     parser.add_argument("--minutes", type=float, default=30, help="rounds are left out beyond these (default 30)")
     parser.add_argument("--brokers", default=",".join(SUBJECTS), help=f"default {','.join(SUBJECTS)}")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier run has measured")
+    parser.add_argument("--fresh", action="store_true", help="measure the selected cells anew")
     parser.add_argument(
         "--restart-gigabytes", type=float, default=6.0, help="log to start on (default 6: 8 are allowed)"
     )

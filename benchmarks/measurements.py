@@ -66,13 +66,19 @@ def median(values: list[float]) -> float:
 class Results:
     """All measurements of this machine, old and new."""
 
-    def __init__(self, path: Path, *, fresh: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._commit = current_commit()
         self.measurements: list[Measurement] = []
-        if path.exists() and not fresh:
+        if path.exists():
             kept = json.loads(path.read_text())
             self.measurements = [Measurement(**each) for each in kept["measurements"]]
+
+    def forget(self, cells: set[str], subjects: set[str]) -> None:
+        """Measure these cells on these brokers anew."""
+        self.measurements = [
+            each for each in self.measurements if each.cell not in cells or each.subject not in subjects
+        ]
 
     @property
     def other_commits(self) -> list[str]:

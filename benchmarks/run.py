@@ -83,7 +83,8 @@ class Run:
             speed_estimate_period=600,
         )
         self._task = self._progress.add_task("")
-        self._began = self._ends = time.monotonic()
+        self._started = self._began = self._ends = time.monotonic()
+        self._expected_so_far_s = self._afterwards_s = 0.0
 
     def measure(self, cells: list[Cell]) -> int:
         """Measure what has not been; how many measurements were left out for lack of time."""
@@ -98,7 +99,7 @@ class Run:
             self._alone(first, Path(folder))
             shared = [step for step in todo if step not in first and step not in last]
             if shared:
-                self._ends = ends - sum(map(self._expected_s, last))
+                self._ends, self._afterwards_s = ends, sum(map(self._expected_s, last))
                 self._side_by_side(shared, Path(folder))
             self._alone(last, Path(folder))
         return sum(not self._has(step) for step in todo)
@@ -119,6 +120,12 @@ class Run:
     def _expected_s(self, step: Step) -> float:
         return step.expected_s(self._options.seconds + self._options.warm_up)
 
+    def _fits(self, step: Step) -> bool:
+        """Whether the time left is enough for a step and all that comes last, on a machine as slow as it was so far."""
+        now = time.monotonic()
+        slowness = max(1.0, (now - self._started) / max(1.0, self._expected_so_far_s))
+        return now + slowness * (self._expected_s(step) + self._afterwards_s) <= self._ends
+
     def _show(self, step: Step) -> None:
         self._began = time.monotonic()
         self._progress.update(self._task, description=f"{step.subject} {step.cell.name}")
@@ -134,6 +141,7 @@ class Run:
                 took_s=round(time.monotonic() - self._began, 2),
             )
         )
+        self._expected_so_far_s += self._expected_s(step)
         self._progress.advance(self._task, self._expected_s(step))
 
     def _alone(self, steps: list[Step], folder: Path) -> None:
@@ -156,7 +164,7 @@ class Run:
                         self._job(cell, brokers["kafka"], topics["kafka"])
             for step in steps:
                 # A first round is never left out, so that every cell has a figure.
-                if step.round_number and time.monotonic() + self._expected_s(step) > self._ends:
+                if step.round_number and not self._fits(step):
                     break
                 self._show(step)
                 work = self._client if step.cell.kind == "client" else self._job

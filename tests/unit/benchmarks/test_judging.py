@@ -118,16 +118,19 @@ def test_requests_answered_together_weigh_as_many() -> None:
 def test_results_are_kept_and_go_on(tmp_path: Path) -> None:
     path = tmp_path / "results" / "measured.json"
     cell = Cell(kind="produce")
-    Results(path, fresh=False).add(measured(cell, "mainstem", requests_per_s=1.0))
-    again = Results(path, fresh=False)
+    Results(path).add(measured(cell, "mainstem", requests_per_s=1.0))
+    again = Results(path)
     assert again.has(cell.name, "mainstem", 0)
     assert not again.has(cell.name, "mainstem", 1)
     assert again.other_commits == []
-    assert Results(path, fresh=True).measurements == []
+    again.forget({cell.name}, {"kafka"})
+    assert again.has(cell.name, "mainstem", 0)
+    again.forget({cell.name}, {"mainstem"})
+    assert again.measurements == []
     kept = json.loads(path.read_text())
     kept["measurements"][0]["commit"] = "abc"
     path.write_text(json.dumps(kept))
-    assert Results(path, fresh=False).other_commits == ["abc"]
+    assert Results(path).other_commits == ["abc"]
 
 
 def test_table_document_and_picture_show_what_was_measured() -> None:
