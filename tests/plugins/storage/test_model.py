@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mainstem.api.context import PluginContext
 from mainstem.api.files import OsFiles
 from mainstem.testing.conformance import storage_model
 from mainstem.testing.crashing_files import CrashingFiles
 from mainstem_plugins.storage_segments.store import SegmentStore
+from mainstem_plugins.storage_sqlite import SqliteConfig, open_store
 
 
 def test_segments_on_disk(tmp_path: Path) -> None:
@@ -30,3 +32,13 @@ def test_segments_in_memory(has_sync_all: bool) -> None:
         return lambda: SegmentStore(Path("/data"), files, open_files_max=2)
 
     storage_model.run(new_place, examples=30)
+
+
+def test_sqlite(tmp_path: Path, context: PluginContext) -> None:
+    numbers = count()
+
+    def new_place() -> storage_model.MakeStore:
+        place = tmp_path / str(next(numbers))
+        return lambda: open_store(SqliteConfig(staging_bytes_max=3000, cache_bytes_max=2000), context, place)
+
+    storage_model.run(new_place, examples=20)
