@@ -102,9 +102,9 @@ class Producer(Exchange):
         self._bytes = cell.records_per_request * KILOBYTE
         self._tally = tally
 
-    def prime(self) -> None:
-        """Produce once, trying again while the new topic has no leader yet."""
-        prime(self, self.frames)
+    def prime(self) -> int:
+        """Produce once, trying again while the new topic has no leader yet; returns its base offset."""
+        return prime(self, self.frames)
 
     def begin(self) -> None:
         self._send(self._wanted)

@@ -20,11 +20,11 @@ _OUT_OF_RANGE = "error 1 "
 class Reader(Exchange):
     """Reads what its producer has written; jumps to the end when retention was faster."""
 
-    def __init__(self, job: Job, topic: TopicName, partition: int, written: Tally) -> None:
+    def __init__(self, job: Job, topic: TopicName, partition: int, first_offset: int, written: Tally) -> None:
         super().__init__(job.bootstrap, _BUFFER_BYTES)
         self._fetch = Fetch18(topic, partition, FetchLimits(max_bytes=MEBIBYTE))
         self._written = written
-        self._offset = 0
+        self._offset = self._first_offset = first_offset
         self.records = 0
         self.jumps = 0
 
@@ -41,7 +41,7 @@ class Reader(Exchange):
             if _OUT_OF_RANGE not in f"{error} ":
                 raise
             self.jumps += 1
-            self._offset = self._written.records
+            self._offset = self._first_offset + self._written.records
         self.consume(size)
         self.begin()
 
@@ -67,9 +67,10 @@ def main() -> None:
     # Latencies are not kept: only what is written is counted, so that this process does not grow either.
     tallies = [_Written() for _ in range(_PARTITIONS)]
     producers = [Producer(job, topic, partition, tally) for partition, tally in enumerate(tallies)]
-    for producer in producers:
-        producer.prime()
-    readers = [Reader(job, topic, partition, tally) for partition, tally in enumerate(tallies)]
+    readers = []
+    for partition, (producer, tally) in enumerate(zip(producers, tallies, strict=True)):
+        # What was written before is of batches of another size: the readers begin behind the first record.
+        readers.append(Reader(job, topic, partition, producer.prime() + 1, tally))
     loop = Loop([*producers, *readers])
     for exchange in (*producers, *readers):
         exchange.begin()

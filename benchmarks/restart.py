@@ -9,17 +9,17 @@ from growth import PHASE_TIMEOUT_S
 from load_produce import Producer, open_topic, prime
 from subjects import BrokerNode, Topics, folder_bytes
 
-_PARTITIONS = 4
+PARTITIONS = 4
 _FILL_TIMEOUT_S = 240.0
 _TOPIC = "long"
-_WRITE = Cell(kind="produce", records_per_request=500, in_flight=2, connections=_PARTITIONS, encoding="older")
+_WRITE = Cell(kind="produce", records_per_request=500, in_flight=2, connections=PARTITIONS, encoding="older")
 _STOP_TIMEOUT_S = 60.0
 
 
 def restart(broker: BrokerNode, gigabytes: float) -> dict[str, float]:
     """Fill a topic, kill the broker, start it, end it, start it; each start lasts until all partitions take a record."""
-    Topics(broker.bootstrap).create(_TOPIC, _PARTITIONS, {})
-    seconds, ends = fill(broker, gigabytes)
+    Topics(broker.bootstrap).create(_TOPIC, PARTITIONS, {})
+    seconds, ends = fill(broker, _TOPIC, gigabytes)
     held = folder_bytes(Path(broker.log_dir)) / 1e9
     broker.kill()
     killed_s = start_again(broker, ends)
@@ -29,10 +29,10 @@ def restart(broker: BrokerNode, gigabytes: float) -> dict[str, float]:
     return {"gigabytes": held, "fill_s": seconds, "killed_s": killed_s, "clean_s": clean_s}
 
 
-def fill(broker: BrokerNode, gigabytes: float) -> tuple[float, list[int]]:
-    """Write so much with big batches; how long it took and the end offset of each partition."""
-    job = _job(broker)
-    topic, tallies = open_topic(job), [Tally() for _ in range(_PARTITIONS)]
+def fill(broker: BrokerNode, name: str, gigabytes: float) -> tuple[float, list[int]]:
+    """Write so much to a topic of four partitions, in big batches; how long it took and the end offset of each."""
+    job = _job(broker, name)
+    topic, tallies = open_topic(job), [Tally() for _ in range(PARTITIONS)]
     producers = [Producer(job, topic, partition, tally) for partition, tally in enumerate(tallies)]
     for producer, tally in zip(producers, tallies, strict=True):
         producer.prime()
@@ -53,7 +53,7 @@ def start_again(broker: BrokerNode, ends: list[int]) -> float:
     """Seconds from the command until each partition has taken a record behind all those it had acknowledged."""
     began = time.monotonic()
     broker.start_again(timeout_s=PHASE_TIMEOUT_S)
-    job = _job(broker)
+    job = _job(broker, _TOPIC)
     topic = open_topic(job)
     for partition, end in enumerate(ends):
         producer = Producer(job, topic, partition, Tally())
@@ -63,11 +63,11 @@ def start_again(broker: BrokerNode, ends: list[int]) -> float:
     return time.monotonic() - began
 
 
-def _job(broker: BrokerNode) -> Job:
+def _job(broker: BrokerNode, topic: str) -> Job:
     return Job(
         bootstrap=broker.bootstrap,
         broker_pid=broker.pid,
-        topic=_TOPIC,
+        topic=topic,
         cell=_WRITE,
         warm_up_s=0,
         seconds=0,

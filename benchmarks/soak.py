@@ -2,6 +2,7 @@
 
 Four connections produce a record a request, 100 in flight each, with sequences; one for each partition reads what
 they write, in a fetch session. Retention keeps 1 GiB and looks every 5 s; segments roll every few seconds.
+The topic is filled before, so that old records are deleted from the beginning on.
 Passed when the memory of the broker at the end is at most 5 % above what it was after the first two minutes.
 """
 
@@ -17,13 +18,13 @@ from pathlib import Path
 from cells import MEBIBYTE
 from measurements import median
 from processes import open_files, resident_megabytes
+from restart import PARTITIONS, fill
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from subjects import SUBJECTS, BrokerNode, Topics, folder_bytes, new_broker
 
 HERE = Path(__file__).resolve().parent
-PARTITIONS = 4
 GROWTH_MAX = 0.05
 _RETENTION_BYTES = 1_024 * MEBIBYTE
 _SEGMENT_BYTES = 32 * MEBIBYTE
@@ -79,6 +80,7 @@ def soak(broker: BrokerNode, seconds: float, console: Console) -> tuple[list[Sam
         "file.delete.delay.ms": "0",
     }
     Topics(broker.bootstrap).create(_TOPIC, PARTITIONS, configs)
+    fill(broker, _TOPIC, _RETENTION_BYTES / 1e9)
     job = {"bootstrap": broker.bootstrap, "broker_pid": broker.pid, "topic": _TOPIC, "seconds": seconds}
     command = [sys.executable, str(HERE / "load_soak.py"), json.dumps(job)]
     samples: list[Sample] = []
