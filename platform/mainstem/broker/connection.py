@@ -18,8 +18,8 @@ from mainstem.broker.reply import Buffers, FastLane, ReplySlot
 
 PENDING_REPLIES_MAX = 1000
 CONTEXTS_KEPT = 64
-OUT_BYTES_MAX = 512 << 10
-"""A client that leaves so much of its replies unread is not read itself."""
+OUT_BYTES_MAX = 64 << 10
+"""A client that leaves more of its replies unread is not read itself, and what it leaves is counted."""
 LANES_MAX = 8
 
 _LENGTH = struct.Struct(">i")
@@ -104,6 +104,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
+        if self._transport is not None:
+            self._count_unsent(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._is_write_paused = False
@@ -140,7 +142,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._write()
         self._is_handling = False
         buffer.tidy(needed)
-        self._pause_or_resume_reading()
+        if buffer.end or self._is_reading_paused:
+            self._pause_or_resume_reading()
         if self._out:
             self._write()
 
@@ -169,8 +172,13 @@ class Connection(asyncio.BufferedProtocol):
     def _pause_or_resume_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        starved = self._buffer.is_full and not self._grow_buffer()
-        wanted = starved or bool(self._holds) or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX
+        buffer = self._buffer
+        starved = buffer.is_full and not self._grow_buffer()
+        # With nothing left to handle one more request may come: most clients send it only when they have their reply.
+        wanted = starved or (
+            buffer.is_mid_frame
+            and (bool(self._holds) or self._is_write_paused or len(self._pending) >= PENDING_REPLIES_MAX)
+        )
         if wanted and not self._is_reading_paused:
             self._transport.pause_reading()
         elif not wanted and self._is_reading_paused:
@@ -210,7 +218,8 @@ class Connection(asyncio.BufferedProtocol):
             self._pending.append(slot)
             return
         self._put(buffers)
-        self._schedule_write()
+        if not self._is_handling:
+            self._schedule_write()
 
     def _put(self, buffers: Buffers) -> None:
         self._out += buffers
@@ -223,6 +232,7 @@ class Connection(asyncio.BufferedProtocol):
         return slot
 
     def drain(self) -> None:
+        self.last_active = self._loop.time()
         pending = self._pending
         was_full = len(pending) >= PENDING_REPLIES_MAX
         while pending:
@@ -244,19 +254,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def _write(self) -> None:
         self._is_write_scheduled = False
-        out = self._out
-        if not out or self._transport is None:
+        out, transport = self._out, self._transport
+        if not out or transport is None:
             return
         self._out = []
-        self._out_bytes = 0
-        self.last_active = self._loop.time()
+        size, self._out_bytes = self._out_bytes, 0
         if len(out) == 1:
-            self._transport.write(out[0])
+            transport.write(out[0])
         else:
-            self._transport.writelines(out)
-        self._count_unsent(self._transport.get_write_buffer_size())
+            transport.writelines(out)
+        if size > OUT_BYTES_MAX or self._unsent_bytes:
+            self._count_unsent(transport.get_write_buffer_size())
 
     def _count_unsent(self, size: int) -> None:
+        """What is below the mark is not counted: nobody tells when it has left."""
+        size = size if size > OUT_BYTES_MAX else 0
         self._memory.reply_bytes += size - self._unsent_bytes
         self._unsent_bytes = size
 

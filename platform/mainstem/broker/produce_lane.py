@@ -24,11 +24,11 @@ ACKS_ALL = -1
 class ProduceLane:
     """One per connection and shape of request (its topic, version, acks)."""
 
-    __slots__ = ("_counters", "_loop", "_services", "_shape")
+    __slots__ = ("_counters", "_find", "_loop", "_shape")
 
     def __init__(self, shape: ProduceShape, services: Services) -> None:
         self._shape = shape
-        self._services = services
+        self._find = services.partitions.by_wire
         self._counters = services.counters.of(ApiKey.PRODUCE)
         self._loop = asyncio.get_running_loop()
 
@@ -38,19 +38,19 @@ class ProduceLane:
         run = shape.scan(buffer, view, position, end)
         if run is None:
             return position
-        partition = self._services.partitions.by_wire(shape.topic, run.partition)
+        partition = self._find(shape.topic, run.partition)
         if partition is None or (
             shape.acks == ACKS_ALL and partition.in_sync_replicas < partition.config.min_insync_replicas
         ):
             return position
-        started = self._loop.time()
-        partition.produce_requests += len(run.records)
-        done = 0
-        while done < len(run.records):
-            done += self._append(line, partition, run, done, started)
+        count = len(run.records)
+        partition.produce_requests += count
+        done = self._append(line, partition, run, 0)
+        while done < count:
+            done += self._append(line, partition, run, done)
         return run.end
 
-    def _append(self, line: ReplyLine, partition: Partition, run: Run, done: int, started: float) -> int:
+    def _append(self, line: ReplyLine, partition: Partition, run: Run, done: int) -> int:
         """Append what is plain from `done` on, or one batch that is not; returns how many requests that answers."""
         rest = run.records[done:] if done else run.records
         try:
@@ -59,31 +59,31 @@ class ProduceLane:
         except StorageError as error:
             refused = AppendOutcome(error_code_of(error), message=str(error))
             for correlation_id in run.correlation_ids[done:]:
-                self._answer_one(line, partition, run.partition, correlation_id, refused, -1, started)
+                self._answer_one(line, partition, run.partition, correlation_id, refused, -1)
             return len(rest)
         count = len(base_offsets)
         if not count:
-            return self._append_one(line, partition, run, done, started)
+            return self._append_one(line, partition, run, done)
         acks = self._shape.acks
         correlation_ids = run.correlation_ids[done : done + count]
         if acks == ACKS_ALL:
             delayed = _DelayedRun(
-                line, self._shape, run.partition, correlation_ids, base_offsets, log_start_offset, self, started
+                line, self._shape, run.partition, correlation_ids, base_offsets, log_start_offset, self
             )
             partition.when_committed(partition.log_end_offset - 1, delayed.committed)
             return count
         if acks:
             line.send((self._shape.pack_replies(run.partition, correlation_ids, base_offsets, log_start_offset),))
-        self.record(count, started)
+        self._counters.record(0, count)
         return count
 
-    def _append_one(self, line: ReplyLine, partition: Partition, run: Run, done: int, started: float) -> int:
+    def _append_one(self, line: ReplyLine, partition: Partition, run: Run, done: int) -> int:
         try:
             outcome = partition.append(run.records[done])
             log_start_offset = partition.log_start_offset
         except StorageError as error:
             outcome, log_start_offset = AppendOutcome(error_code_of(error), message=str(error)), -1
-        self._answer_one(line, partition, run.partition, run.correlation_ids[done], outcome, log_start_offset, started)
+        self._answer_one(line, partition, run.partition, run.correlation_ids[done], outcome, log_start_offset)
         return 1
 
     def _answer_one(
@@ -94,13 +94,12 @@ class ProduceLane:
         correlation_id: int,
         outcome: AppendOutcome,
         log_start_offset: int,
-        started: float,
     ) -> None:
         shape = self._shape
         failed = outcome.error is not ErrorCode.NONE
         partition.produce_failures += failed
         if shape.acks == 0:
-            self.record(1, started)
+            self._counters.record(0)
             if failed:
                 line.abort(f"produce with acks=0 failed: {outcome.error.name}")
             return
@@ -112,9 +111,9 @@ class ProduceLane:
         reply = encode_response(correlation_id, shape.version, [TopicResult(shape.topic, [result])])
         if failed or shape.acks != ACKS_ALL:
             line.send((reply,))
-            self.record(1, started)
+            self._counters.record(0)
             return
-        slot = line.defer()
+        slot, started = line.defer(), self._loop.time()
 
         def committed(error: ErrorCode) -> None:
             refused = [TopicResult(shape.topic, [PartitionResult(index, error, -1, -1, -1)])]
@@ -122,6 +121,9 @@ class ProduceLane:
             self.record(1, started)
 
         partition.when_committed(outcome.last_offset, committed)
+
+    def now(self) -> float:
+        return self._loop.time()
 
     def record(self, count: int, started: float) -> None:
         self._counters.record((self._loop.time() - started) * 1000, count)
@@ -150,7 +152,6 @@ class _DelayedRun:
         base_offsets: list[int],
         log_start_offset: int,
         lane: ProduceLane,
-        started: float,
     ) -> None:
         self._slot = line.defer()
         self._shape = shape
@@ -159,7 +160,7 @@ class _DelayedRun:
         self._base_offsets = base_offsets
         self._log_start_offset = log_start_offset
         self._lane = lane
-        self._started = started
+        self._started = lane.now()
 
     def committed(self, error: ErrorCode) -> None:
         shape = self._shape

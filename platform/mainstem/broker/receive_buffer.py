@@ -11,6 +11,8 @@ from __future__ import annotations
 from mainstem.broker.memory import Memory
 
 BUFFER_BYTES_START = 16 * 1024
+BUFFER_BYTES_BUSY = 256 * 1024
+"""Up to here the buffer of a client that fills it grows, so that one read brings many requests."""
 SMALL_READS_BEFORE_SHRINK = 64
 
 
@@ -52,16 +54,21 @@ class ReceiveBuffer:
     def tidy(self, needed: int) -> None:
         """After handling: `needed` is the size of the frame that has begun to arrive, 0 if that is not known yet."""
         self._needed = needed
-        left = self.end - self.start
+        end, size = self.end, len(self.data)
+        left = end - self.start
         if left == 0:
-            is_small = self.end < len(self.data) // 8
             self.start = self.end = 0
-            if len(self.data) > BUFFER_BYTES_START:
-                self._small_reads = self._small_reads + 1 if is_small else 0
+            if end == size and size < BUFFER_BYTES_BUSY and self._memory.may_grow():
+                self._replace(2 * size)
+            elif size > BUFFER_BYTES_START:
+                self._small_reads = self._small_reads + 1 if end < size // 8 else 0
                 if self._small_reads >= SMALL_READS_BEFORE_SHRINK or self._memory.is_scarce:
                     self.shrink()
-        elif self.start and (needed > len(self.data) - self.start or self.end == len(self.data)):
-            self.view[:left] = self.view[self.start : self.end]
+        elif self.start and (needed > size - self.start or end == size):
+            if end == size < BUFFER_BYTES_BUSY and self._memory.may_grow():
+                self._replace(2 * size)
+                return
+            self.view[:left] = self.view[self.start : end]
             self.start, self.end = 0, left
 
     def shrink(self) -> None:

@@ -173,7 +173,7 @@ async def test_unsent_replies_are_counted_and_make_fetches_smaller(
 ) -> None:
     handler.answer = lambda line, frame: line.send((b"reply",))
     transport.unsent = 200 << 20
-    feed(connection, framed(b"1"))
+    connection.pause_writing()
     assert handler.memory.reply_bytes == 200 << 20
     assert handler.memory.fetch_bytes(50 << 20) == 1 << 20
     transport.unsent = 0
