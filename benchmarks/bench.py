@@ -69,7 +69,7 @@ def write(options: argparse.Namespace, results: Results, cells: list[Cell], cons
     if not options.cells:
         about = [
             f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-            f"mainstem {current_commit()}.",
+            f"mainstem {', '.join(results.commits)}.",
             f"{passed} bars passed, {len(missed)} missed.",
         ]
         options.picture.write_text(picture.draw(results.measurements))

@@ -81,10 +81,14 @@ class Results:
         ]
 
     @property
+    def commits(self) -> list[str]:
+        """The commits of mainstem that results are kept of."""
+        return sorted({each.commit for each in self.measurements if each.subject == "mainstem"})
+
+    @property
     def other_commits(self) -> list[str]:
-        """Commits other than this one that kept results of mainstem come from."""
-        found = {each.commit for each in self.measurements if each.subject == "mainstem"}
-        return sorted(found - {self._commit})
+        """Those of them that are not this one."""
+        return [commit for commit in self.commits if commit != self._commit]
 
     def has(self, cell: str, subject: str, round_number: int) -> bool:
         wanted = (cell, subject, round_number)

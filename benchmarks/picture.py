@@ -96,6 +96,6 @@ def _row(row: Row, medians: Medians, top: int) -> list[str]:
         colour = "#0f766e" if times >= 1 else "#b91c1c"
         parts.append(
             f'<text x="{_WIDTH - 20}" y="{top + 26}" text-anchor="end" font-weight="600" fill="{colour}">'
-            f"{times:.1f}×</text>"
+            f"{number(times)}×</text>"
         )
     return parts

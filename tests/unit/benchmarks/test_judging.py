@@ -143,7 +143,7 @@ def test_table_document_and_picture_show_what_was_measured() -> None:
     assert "| 30,000 req/s | 10,000 req/s | 3.00x | >= 3x, p99 <= | MISS p99 <= | 1.00 / 2.00 | 3.00 / 2.00 |" in text
     assert report.table(measurements, [cell]).row_count == 2
     assert report.verdicts(measurements, [cell]) == (1, [f"{cell.name}: p99 <="])
-    assert "3.0×" in picture.draw(measurements)
+    assert "3.00×" in picture.draw(measurements)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from mainstem.core.log.append import AppendPlan, plan_append
 from mainstem.core.log.producer_state import ProducerStates
 from mainstem.model import records
-from mainstem.model.batch import CONTROL_BIT
+from mainstem.model.batch import CONTROL_BIT, HEADER_BYTES, build, read_header
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode
@@ -96,3 +96,11 @@ def test_retry_is_a_duplicate_with_its_first_offsets() -> None:
     producers.apply(first.header, first.base_offset, NOW)
     again = plan(data, end=12, producers=producers)
     assert (again.error, again.is_duplicate, again.base_offset, again.last_offset) == (ErrorCode.NONE, True, 10, 11)
+
+
+@pytest.mark.parametrize("codec", [5, 6, 7])
+def test_codec_that_does_not_exist_is_refused(codec: int) -> None:
+    """Its records could never be read."""
+    header = read_header(good := batch())
+    unknown = build(header._replace(attributes=codec), bytes(good[HEADER_BYTES:]))
+    assert plan(unknown).error is ErrorCode.UNSUPPORTED_COMPRESSION_TYPE

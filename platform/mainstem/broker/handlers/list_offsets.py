@@ -1,4 +1,7 @@
-"""ListOffsets, v1–10. -1 latest, -2 earliest, -3 largest timestamp, -4 earliest local (v8), -5 latest tiered (v9: none here)."""
+"""ListOffsets, v1–10. v2: up to the last stable offset for read_committed.
+
+-1 latest, -2 earliest, -3 largest timestamp, -4 earliest local (v8), -5 latest tiered (v9: none here).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from mainstem.wire.messages.list_offsets import (
     ListOffsetsTopicResponse,
 )
 
+READ_COMMITTED = 1
 COMMIT_WAIT_S = 5.0
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED = -1, -2, -3, -4, -5
 
@@ -62,12 +66,14 @@ def _settle(wait: asyncio.Future[ErrorCode], error: ErrorCode) -> None:
 
 
 def _answer_all(services: Services, request: ListOffsetsRequest) -> ListOffsetsResponse:
+    is_committed_only = request.isolation_level == READ_COMMITTED
     return ListOffsetsResponse(
         topics=[
             ListOffsetsTopicResponse(
                 name=topic.name,
                 partitions=[
-                    _answer(p, services.partitions.get(topic.name, p.partition_index)) for p in topic.partitions
+                    _answer(p, services.partitions.get(topic.name, p.partition_index), is_committed_only)
+                    for p in topic.partitions
                 ],
             )
             for topic in request.topics
@@ -85,7 +91,7 @@ async def _handle_lookups(services: Services, request: ListOffsetsRequest) -> Li
         for wanted in topic.partitions:
             partition = services.partitions.get(topic.name, wanted.partition_index)
             if partition is None or not (wanted.timestamp >= 0 or wanted.timestamp == MAX_TIMESTAMP):
-                rows.append(_answer(wanted, partition))
+                rows.append(_answer(wanted, partition, request.isolation_level == READ_COMMITTED))
             else:
                 rows.append(await _look_up(services, wanted, partition))
         topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=rows))
@@ -120,7 +126,9 @@ def _epoch_problem(wanted: ListOffsetsPartition, partition: Partition) -> ErrorC
     return ErrorCode.FENCED_LEADER_EPOCH if epoch < partition.leader_epoch else ErrorCode.UNKNOWN_LEADER_EPOCH
 
 
-def _answer(wanted: ListOffsetsPartition, partition: Partition | None) -> ListOffsetsPartitionResponse:
+def _answer(
+    wanted: ListOffsetsPartition, partition: Partition | None, is_committed_only: bool
+) -> ListOffsetsPartitionResponse:
     index = wanted.partition_index
     if partition is None:
         return ListOffsetsPartitionResponse(partition_index=index, error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -129,7 +137,7 @@ def _answer(wanted: ListOffsetsPartition, partition: Partition | None) -> ListOf
         return ListOffsetsPartitionResponse(partition_index=index, error_code=error)
     match wanted.timestamp:
         case -1:
-            offset = partition.high_watermark
+            offset = partition.last_stable_offset if is_committed_only else partition.high_watermark
         case -2 | -4:
             offset = partition.log_start_offset
         case -5:

@@ -14,6 +14,7 @@ from mainstem.broker.error_map import error_code_of
 from mainstem.broker.produce_lane import ProduceLane
 from mainstem.broker.reply import ReplyLine
 from mainstem.broker.services import Services
+from mainstem.model.batch import HEADER_BYTES, ZSTD, read_header
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.topic import INTERNAL_TOPICS
 from mainstem.runtime.partition import Partition
@@ -29,6 +30,8 @@ from mainstem.wire.hot_produce import (
 from mainstem.wire.hot_produce_shape import learn
 
 ACKS_ALL = -1
+ZSTD_FROM = 7
+_NO_RECORDS = memoryview(b"")
 _INTERNAL = frozenset(name.encode() for name in INTERNAL_TOPICS)
 _now = asyncio.get_running_loop
 
@@ -53,6 +56,7 @@ def handle_frame(
         results.append(TopicResult(topic, rows))
     if (
         refusal is None
+        and version >= ZSTD_FROM
         and len(results) == 1
         and len(results[0].partitions) == 1
         and not results[0].partitions[0].error_code
@@ -102,7 +106,7 @@ def _append(
         error = ErrorCode.UNKNOWN_TOPIC_ID if version >= TOPIC_IDS_FROM else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return PartitionResult(index, error, -1, -1, -1)
     partition.produce_requests += 1
-    result = _append_here(partition, acks, topic, index, records, waits)
+    result = _append_here(partition, acks, version, topic, index, records, waits)
     if result.error_code:
         partition.produce_failures += 1
     return result
@@ -111,6 +115,7 @@ def _append(
 def _append_here(
     partition: Partition,
     acks: int,
+    version: int,
     topic: bytes,
     index: int,
     records: memoryview | None,
@@ -120,8 +125,18 @@ def _append_here(
         return PartitionResult(index, ErrorCode.INVALID_TOPIC_EXCEPTION, -1, -1, -1, "the topic is internal")
     if acks == ACKS_ALL and partition.in_sync_replicas < partition.config.min_insync_replicas:
         return PartitionResult(index, ErrorCode.NOT_ENOUGH_REPLICAS, -1, -1, -1)
+    if records is None:
+        records = _NO_RECORDS
+    elif version < ZSTD_FROM and len(records) >= HEADER_BYTES and read_header(records).codec == ZSTD:
+        message = f"zstd needs Produce v{ZSTD_FROM} or later"
+        return PartitionResult(index, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, -1, -1, -1, message)
     try:
-        outcome = partition.append(records if records is not None else memoryview(b""))
+        plain = partition.append_run((records,))
+        start = partition.log_start_offset
+        if plain:
+            waits.append((partition, partition.log_end_offset - 1))
+            return PartitionResult(index, 0, plain[0], -1, start)
+        outcome = partition.append(records)
         start = partition.log_start_offset
     except StorageError as error:
         return PartitionResult(index, error_code_of(error), -1, -1, -1, str(error))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mainstem.core.log.producer_state import ProducerStates
 from mainstem.core.log.transactions import read_marker
 from mainstem.model.batch import (
+    CODEC_MAX,
     CONTROL_BIT,
     HEADER_BYTES,
     MAGIC,
@@ -74,6 +75,8 @@ def plan_append(
             ErrorCode.INVALID_RECORD,
             f"the batch says {count} records and a last offset delta of {header.last_offset_delta}",
         )
+    if header.codec > CODEC_MAX:
+        return refuse(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"there is no compression codec {header.codec}")
     if from_client:
         if header.attributes & CONTROL_BIT:
             return refuse(ErrorCode.INVALID_RECORD, "clients may not write control records")

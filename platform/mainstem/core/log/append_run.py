@@ -15,7 +15,16 @@ from crc32c import crc32c
 from mainstem.core.log.append import TIMESTAMP_UNLIMITED
 from mainstem.core.log.producer_state import ProducerStates, SavedProducer
 from mainstem.core.log.retention import INDEX_ENTRY_BYTES, RELATIVE_OFFSET_MAX
-from mainstem.model.batch import CONTROL_BIT, CRC_FROM, HEADER_BYTES, MAGIC, TIMESTAMP_TYPE_BIT, TRANSACTIONAL_BIT
+from mainstem.model.batch import (
+    CODEC_MAX,
+    COMPRESSION_MASK,
+    CONTROL_BIT,
+    CRC_FROM,
+    HEADER_BYTES,
+    MAGIC,
+    TIMESTAMP_TYPE_BIT,
+    TRANSACTIONAL_BIT,
+)
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import BatchSpan
 
@@ -105,6 +114,7 @@ def plan_run(
             or count != delta + 1
             or count <= 0
             or attributes & _NOT_PLAIN
+            or attributes & COMPRESSION_MASK > CODEC_MAX
             or max_timestamp > timestamp_max
             or base_timestamp < timestamp_min
             or last_offset > last_offset_max
