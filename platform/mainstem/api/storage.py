@@ -120,7 +120,10 @@ class PartitionLog(Protocol):
         """
 
     def flush(self) -> None:
-        """Make everything appended so far durable. May block and may run in a thread. Raises: StorageError, for good."""
+        """Make everything appended so far durable, and what `replace` did. May block and may run in a thread.
+
+        Raises: StorageError, for good.
+        """
 
     def put_sidecar(self, kind: str, offset: int, content: bytes) -> None:
         """Keep a small file atomically under (kind, offset). Seen at once, durable with the next `flush` or a clean close of the

@@ -214,6 +214,8 @@ class Cleaner:
             sys.setswitchinterval(interval)
             await loop.run_in_executor(self._executor, self._release, offsets)
         self._note(partition, run.end_offset)
+        # The names on the disk follow the replacement now, not only when what it replaced is purged.
+        await loop.run_in_executor(self._executor, partition.flush_log)
         store, done = partition.store, dict(self._clean_to[partition.store])
         await loop.run_in_executor(self._executor, store.write_checkpoint, CLEANER_CHECKPOINT, done)
         for directory in self._partitions.directories:

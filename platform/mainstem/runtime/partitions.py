@@ -18,7 +18,7 @@ from mainstem.model.ids import NO_TOPIC_ID, TopicPartition
 from mainstem.runtime.log_directory import LOG_STARTS, RECOVERY_POINTS, LogDirectory
 from mainstem.runtime.partition import Partition
 
-RECOVERY_PARTS = 4
+RECOVERY_PARTS = 2
 STRAYS_NAMED_MAX = 20
 
 

@@ -161,6 +161,7 @@ class SegmentFolder:
             held, self._unsynced = self._unsynced, []
             unchecked, self._unchecked = self._unchecked, []
             try:
+                self.settle()
                 for handle in held:
                     handle.file.sync()
                 for segment in unchecked:

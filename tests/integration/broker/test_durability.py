@@ -24,7 +24,7 @@ def values_in(bootstrap: str, topic: str, partition: int = 0) -> list[bytes]:
         consumer.assign([TopicPartition(topic, partition, low)])
         found: list[bytes] = []
         while True:
-            for message in consumer.consume(500, 10):
+            for message in consumer.consume(500, 0.3):
                 error = message.error()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return found

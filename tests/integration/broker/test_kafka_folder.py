@@ -58,7 +58,7 @@ def payloads(bootstrap: str, topic: str, *, isolation: str) -> list[str | None]:
     found: list[str | None] = []
     try:
         while True:
-            for message in consumer.consume(500, 10):
+            for message in consumer.consume(500, 0.3):
                 error = message.error()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return found
