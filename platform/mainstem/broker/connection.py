@@ -48,7 +48,8 @@ class Connection(asyncio.BufferedProtocol):
         self.local_host = ""
         self.local_port = 0
         self.contexts: dict[tuple[int, bytes], RequestContext] = {}
-        self.last_active = 0.0
+        self._last_active = 0.0
+        self._is_active = True
         self._lanes: list[FastLane] = []
         self._handler = handler
         self._loop = asyncio.get_running_loop()
@@ -76,7 +77,6 @@ class Connection(asyncio.BufferedProtocol):
         local = transport.get_extra_info("sockname")
         self.client_host = str(peer[0]) if peer else "?"
         self.local_host, self.local_port = (str(local[0]), int(local[1])) if local else ("127.0.0.1", 0)
-        self.last_active = self._loop.time()
         self._transport.set_write_buffer_limits(high=OUT_BYTES_MAX)
         self._handler.opened(self)
 
@@ -92,11 +92,12 @@ class Connection(asyncio.BufferedProtocol):
         self._handler.closed(self, self._reason)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer.room()
+        buffer = self._buffer
+        return buffer.view[buffer.end :] if buffer.end < len(buffer.data) else buffer.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         self._buffer.end += nbytes
-        self.last_active = self._loop.time()
+        self._is_active = True
         self._handle_frames()
 
     def eof_received(self) -> bool:
@@ -126,8 +127,13 @@ class Connection(asyncio.BufferedProtocol):
             available = buffer.end - start
             if available < 4:
                 break
-            if self._lanes and self._take_lane(start):
-                continue
+            if self._lanes:
+                end = self._lanes[0].take(self, buffer.data, buffer.view, start, buffer.end)
+                if end != start:
+                    buffer.start = end
+                    continue
+                if len(self._lanes) > 1 and self._take_other_lane(start):
+                    continue
             (size,) = _LENGTH.unpack_from(buffer.data, start)
             if size < 0 or size > self._handler.frame_bytes_max:
                 self.abort(f"a request says it has {size} bytes; {self._handler.frame_bytes_max} are allowed")
@@ -147,15 +153,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._out:
             self._write()
 
-    def _take_lane(self, start: int) -> bool:
-        """Whether one of the lanes has answered what stands at `start`."""
+    def _take_other_lane(self, start: int) -> bool:
+        """Whether one of the other lanes has answered what stands at `start`; it is asked first from then on."""
         buffer = self._buffer
-        for slot, lane in enumerate(self._lanes):
-            end = lane.take(self, buffer.data, buffer.view, start, buffer.end)
+        for slot in range(1, len(self._lanes)):
+            end = self._lanes[slot].take(self, buffer.data, buffer.view, start, buffer.end)
             if end != start:
                 buffer.start = end
-                if slot:
-                    self._lanes.insert(0, self._lanes.pop(slot))
+                self._lanes.insert(0, self._lanes.pop(slot))
                 return True
         return False
 
@@ -221,6 +226,16 @@ class Connection(asyncio.BufferedProtocol):
         if not self._is_handling:
             self._schedule_write()
 
+    def send_one(self, reply: bytes | bytearray) -> None:
+        """`send` for a reply in one piece."""
+        if self._pending:
+            self.send((reply,))
+            return
+        self._out.append(reply)
+        self._out_bytes += len(reply)
+        if not self._is_handling:
+            self._schedule_write()
+
     def _put(self, buffers: Buffers) -> None:
         self._out += buffers
         for buffer in buffers:
@@ -232,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
         return slot
 
     def drain(self) -> None:
-        self.last_active = self._loop.time()
+        self._is_active = True
         pending = self._pending
         was_full = len(pending) >= PENDING_REPLIES_MAX
         while pending:
@@ -285,6 +300,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._write()
             self._transport.close()
+
+    def quiet_s(self, now: float) -> float:
+        """Seconds since anything came or went, to the precision of these calls: reading a clock for each read costs more."""
+        if self._is_active:
+            self._is_active = False
+            self._last_active = now
+        return now - self._last_active
 
     @property
     def is_idle(self) -> bool:

@@ -199,7 +199,7 @@ class Dispatcher:
         with half a request is not waited for as long."""
         now = self._loop.time()
         for connection in tuple(self.connections):
-            quiet_s = now - connection.last_active
+            quiet_s = connection.quiet_s(now)
             if 0 <= idle_ms < quiet_s * 1000 and connection.is_idle:
                 connection.close()
             elif quiet_s > HALF_REQUEST_S and connection.is_mid_frame and self.memory.is_exhausted:

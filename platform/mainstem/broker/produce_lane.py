@@ -28,7 +28,7 @@ class ProduceLane:
 
     def __init__(self, shape: ProduceShape, services: Services) -> None:
         self._shape = shape
-        self._find = services.partitions.by_wire
+        self._find = services.partitions.wire_lookup
         self._counters = services.counters.of(ApiKey.PRODUCE)
         self._loop = asyncio.get_running_loop()
 
@@ -38,7 +38,7 @@ class ProduceLane:
         run = shape.scan(buffer, view, position, end)
         if run is None:
             return position
-        partition = self._find(shape.topic, run.partition)
+        partition = self._find((shape.topic, run.partition))
         if partition is None or (
             shape.acks == ACKS_ALL and partition.in_sync_replicas < partition.config.min_insync_replicas
         ):
@@ -65,7 +65,9 @@ class ProduceLane:
         if not count:
             return self._append_one(line, partition, run, done)
         acks = self._shape.acks
-        correlation_ids = run.correlation_ids[done : done + count]
+        correlation_ids = run.correlation_ids
+        if count < len(correlation_ids):
+            correlation_ids = correlation_ids[done : done + count]
         if acks == ACKS_ALL:
             delayed = _DelayedRun(
                 line, self._shape, run.partition, correlation_ids, base_offsets, log_start_offset, self
@@ -73,8 +75,8 @@ class ProduceLane:
             partition.when_committed(partition.log_end_offset - 1, delayed.committed)
             return count
         if acks:
-            line.send((self._shape.pack_replies(run.partition, correlation_ids, base_offsets, log_start_offset),))
-        self._counters.record(0, count)
+            line.send_one(self._shape.pack_replies(run.partition, correlation_ids, base_offsets, log_start_offset))
+        self._counters.record_at_once(count)
         return count
 
     def _append_one(self, line: ReplyLine, partition: Partition, run: Run, done: int) -> int:
@@ -99,7 +101,7 @@ class ProduceLane:
         failed = outcome.error is not ErrorCode.NONE
         partition.produce_failures += failed
         if shape.acks == 0:
-            self._counters.record(0)
+            self._counters.record_at_once(1)
             if failed:
                 line.abort(f"produce with acks=0 failed: {outcome.error.name}")
             return
@@ -111,7 +113,7 @@ class ProduceLane:
         reply = encode_response(correlation_id, shape.version, [TopicResult(shape.topic, [result])])
         if failed or shape.acks != ACKS_ALL:
             line.send((reply,))
-            self._counters.record(0)
+            self._counters.record_at_once(1)
             return
         slot, started = line.defer(), self._loop.time()
 

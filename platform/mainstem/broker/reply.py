@@ -40,6 +40,9 @@ class ReplyLine(Protocol):
     def send(self, buffers: Buffers) -> None:
         """The reply is ready now; it still waits for earlier ones."""
 
+    def send_one(self, reply: bytes | bytearray) -> None:
+        """`send` for a reply in one piece."""
+
     def defer(self) -> ReplySlot:
         """The reply comes later."""
 

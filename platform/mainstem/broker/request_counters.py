@@ -24,6 +24,11 @@ class ApiCounters:
         self.total_time_ms += duration_ms * count
         self.latency_buckets[bisect_left(LATENCY_BUCKETS_MS, duration_ms)] += count
 
+    def record_at_once(self, count: int) -> None:
+        """`count` requests that were answered as soon as they were read."""
+        self.requests += count
+        self.latency_buckets[0] += count
+
 
 class RequestCounters:
     """Of the whole broker."""

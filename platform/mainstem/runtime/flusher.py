@@ -69,7 +69,7 @@ class Flusher:
         self._busy_threads = 0
         self._dirty: dict[Flushable, None] = {}
         self._running: set[Flushable] = set()
-        self._later: dict[Flushable, int] = {}
+        self.later: dict[Flushable, int] = {}
         self._armed: set[int] = set()
         self._is_scheduled = False
         self.failure: StorageError | None = None
@@ -80,8 +80,8 @@ class Flusher:
     def mark_dirty(self, partition: Flushable) -> None:
         """Somebody waits for what it has appended."""
         self._dirty[partition] = None
-        if self._later:
-            self._later.pop(partition, None)
+        if self.later:
+            self.later.pop(partition, None)
         if not self._is_scheduled:
             # Not at once: every frame that has already arrived shall share the sync.
             self._is_scheduled = True
@@ -90,7 +90,7 @@ class Flusher:
 
     def mark_within(self, partition: Flushable, delay_ms: int) -> None:
         """Nobody waits for it: the partition is flushed when somebody does, or `delay_ms` from now."""
-        self._later[partition] = delay_ms
+        self.later[partition] = delay_ms
         if delay_ms not in self._armed:
             # One timer per delay, not per append: most of these marks are overtaken by somebody who waits.
             self._armed.add(delay_ms)
@@ -99,12 +99,12 @@ class Flusher:
 
     def _due(self, delay_ms: int) -> None:
         self._armed.discard(delay_ms)
-        for partition in [p for p, delay in self._later.items() if delay == delay_ms]:
+        for partition in [p for p, delay in self.later.items() if delay == delay_ms]:
             self.mark_dirty(partition)
         self._settle()
 
     def _settle(self) -> None:
-        if not (self._dirty or self._running or self._later):
+        if not (self._dirty or self._running or self.later):
             self._idle.set()
 
     def _start(self) -> None:
@@ -169,7 +169,7 @@ class Flusher:
 
     async def drain(self) -> None:
         """Wait until nothing is unflushed, or the directory is offline; for a clean shutdown."""
-        for partition in tuple(self._later):
+        for partition in tuple(self.later):
             self.mark_dirty(partition)
         if self.failure is None:
             await self._idle.wait()

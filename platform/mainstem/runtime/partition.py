@@ -127,7 +127,8 @@ class Partition:
 
     @property
     def log_start_offset(self) -> int:
-        self.log  # noqa: B018 - opens the log on first use
+        if self._log is None:
+            self._open()
         return self._log_start_offset
 
     @property
@@ -249,7 +250,7 @@ class Partition:
             commits_by_flush and (self.fetch_waiters or uncommitted_bytes > LINGER_BYTES)
         ) or end - self.flushed_offset >= messages:
             self._flusher.mark_dirty(self)
-        elif within_ms >= 0:
+        elif within_ms >= 0 and self not in self._flusher.later:
             # Nobody waits yet; who asks for what is uncommitted (`when_committed`, `want_all`) starts the flush at once.
             self._flusher.mark_within(self, within_ms)
 

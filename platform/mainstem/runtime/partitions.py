@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.context import Clock, Log
@@ -62,6 +62,11 @@ class Partitions:
 
     def get(self, topic: str, partition: int) -> Partition | None:
         return self._by_name.get((topic, partition))
+
+    @property
+    def wire_lookup(self) -> Callable[[tuple[bytes, int]], Partition | None]:
+        """`by_wire` as one call of C, for who looks up a partition for every request."""
+        return self._by_wire.get
 
     def by_wire(self, topic: bytes, partition: int) -> Partition | None:
         """`topic` is the name as UTF-8 bytes or the topic id."""

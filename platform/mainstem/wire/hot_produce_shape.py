@@ -97,11 +97,15 @@ class ProduceShape:
 
     def pack_replies(
         self, partition: int, correlation_ids: Sequence[int], base_offsets: Sequence[int], log_start_offset: int
-    ) -> bytearray:
+    ) -> bytes | bytearray:
         """Whole frames of success, in order."""
         reply, middle, tail = self._reply, self._reply_middle, self._reply_tail
         stride = reply.size
         length = stride - 4
+        if len(base_offsets) == 1 and self.version >= 5:
+            return reply.pack(
+                length, correlation_ids[0], middle, partition, 0, base_offsets[0], -1, log_start_offset, tail
+            )
         out = bytearray(stride * len(base_offsets))
         position = 0
         if self.version >= 5:

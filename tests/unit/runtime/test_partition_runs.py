@@ -30,6 +30,7 @@ class StillClock:
 
 class NoFlusher:
     failure: StorageError | None = None
+    later: tuple[()] = ()
 
     def refused(self, error: StorageError) -> None:
         """Nothing to tell anybody."""
