@@ -179,6 +179,8 @@ class SegmentLog(SegmentFolder):
     def _next_base(self, segment: Segment) -> int:
         """The offset at which a segment ends."""
         segments = self._segments
+        if segment is segments[-1]:
+            return self._end_offset
         slot = self._segment_slot(segments, segment.base_offset) + 1
         return segments[slot].base_offset if slot < len(segments) else self._end_offset
 
