@@ -320,7 +320,7 @@ _NETWORK = [
         "queued.max.request.bytes",
         LONG,
         "-1",
-        "How many bytes of requests may wait in memory before sockets are read no further; -1 sets no limit.",
+        "How many bytes of requests may wait in memory before sockets are read no further; -1 stands for 512 MiB.",
         at_least(-1),
     ),
     fixed(

@@ -113,7 +113,7 @@ TOPIC_KEYS = table(
             "flush.messages",
             LONG,
             LONG_MAX,
-            "Write to disk (fsync) after this many records, where the flush policy is `interval`.",
+            "Write to disk (fsync) after this many records at the latest, under every flush policy.",
             allowed=at_least(1),
             broker="log.flush.interval.messages",
         ),
@@ -121,7 +121,7 @@ TOPIC_KEYS = table(
             "flush.ms",
             LONG,
             LONG_MAX,
-            "Write to disk (fsync) after this time at the latest, where the flush policy is `interval`.",
+            "Write to disk (fsync) after this time at the latest, under every flush policy.",
             allowed=at_least(0),
             broker="log.flush.interval.ms",
         ),
@@ -130,7 +130,7 @@ TOPIC_KEYS = table(
             STRING,
             "commit",
             "When data counts as written: `commit` before a producer with acks=all is answered (one fsync for"
-            " everyone who waits), `interval` by flush.messages and flush.ms, `none` when the system likes."
+            " everyone who waits), `interval` once a second, `none` when the system likes."
             " Not a key of Kafka.",
             allowed=FLUSH_POLICIES,
             broker="log.flush.policy",
