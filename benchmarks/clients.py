@@ -99,7 +99,8 @@ def consume(bootstrap: str, topic: str, records: int) -> dict[str, float]:
     consumer.subscribe([topic])
     count, began, ends = 0, 0.0, time.monotonic() + _TIMEOUT_S
     while count < records and time.monotonic() < ends:
-        messages = consumer.consume(10_000, 0.5)
+        # Never more than are left: asked for more, it waits for them until its time is up.
+        messages = consumer.consume(min(10_000, records - count), 0.5)
         for message in messages:
             assert message.error() is None, f"{message.error()}"
         if messages and not began:

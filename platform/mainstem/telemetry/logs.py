@@ -19,6 +19,22 @@ def configure(level: str = "info") -> None:
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
     _level = LEVELS[level]
+    _import_without_rich()
+
+
+def _import_without_rich() -> None:
+    """structlog imports rich for tracebacks in colour; ours are plain, and rich is a fifth of the time until the port answers.
+
+    Only the owner of a process may decide that: in somebody else's, structlog stays as they know it.
+    """
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # how Python marks a module that must not be imported
+    try:
+        import structlog  # noqa: F401 - for the import
+    finally:
+        if hidden:
+            del sys.modules["rich"]
 
 
 def get_logger(name: str) -> Log:
