@@ -14,6 +14,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mainstem.wire.compile import write_uvarint
 from mainstem.wire.hot_produce import FLEXIBLE_FROM, OLDEST_SERVED, TOPIC_IDS_FROM, ProduceRequest
 
 _FRAME_HEAD = struct.Struct(">i4si")
@@ -166,8 +167,5 @@ def _reply_parts(version: int, topic: bytes) -> tuple[bytes, bytes]:
 
 def _uvarint(value: int) -> bytes:
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+    write_uvarint(out, value)
     return bytes(out)
