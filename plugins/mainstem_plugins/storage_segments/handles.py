@@ -17,6 +17,7 @@ class Owner(Protocol):
 
     log_path: Path
     is_new: bool
+    is_gone: bool
     opened: Handle | None
 
     def forget_index(self) -> None:
@@ -73,8 +74,12 @@ class Handles:
     def release(self, handle: Handle) -> None:
         with self._lock:
             handle.pins -= 1
-            if handle.pins == 0 and handle.is_closed:
-                handle.file.close()
+            if handle.pins == 0:
+                if handle.is_closed:
+                    handle.file.close()
+                elif handle.owner.is_gone:
+                    # Opened again by a reader that still knew the segment.
+                    self._close(handle)
 
     def _get(self, owner: Owner) -> Handle:
         handle = owner.opened
@@ -120,6 +125,9 @@ class Handles:
             handle.is_closed = False
             return
         self._open.pop(handle.owner, None)
+        if handle.owner.opened is handle:
+            # The two would keep each other in memory until the collector comes.
+            handle.owner.opened = None
         if handle.pins == 0:
             handle.file.close()
 

@@ -76,7 +76,7 @@ class Segment:
                 self.walk_through()
                 index = self.index
                 assert index is not None, "a walk leaves an index"
-        if self.is_sealed:
+        if self.is_sealed and not self.is_gone:
             self.handles.note_index(self, len(index.offsets))
         return index
 
@@ -217,6 +217,8 @@ class Segment:
         suffix = self.log_path.name.partition("." + names.LOG)[2]
         target = names.path_of(self.folder, self.base_offset, names.LOG, names.DELETED)
         self.handles.move(self, target)
+        # An open file would keep its room on the disk. Whoever reads it at this moment closes it.
+        self.handles.forget(self)
         aside = [target]
         for kind in names.LOOKUPS:
             renamed = names.path_of(self.folder, self.base_offset, kind, names.DELETED)
