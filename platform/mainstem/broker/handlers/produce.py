@@ -11,7 +11,7 @@ from functools import partial
 
 from mainstem.broker.context import RequestContext
 from mainstem.broker.error_map import error_code_of
-from mainstem.broker.produce_lane import ProduceLane
+from mainstem.broker.produce_lane import ACKS_ALL, ProduceLane
 from mainstem.broker.reply import ReplyLine
 from mainstem.broker.services import Services
 from mainstem.model.batch import HEADER_BYTES, ZSTD, read_header
@@ -29,7 +29,6 @@ from mainstem.wire.hot_produce import (
 )
 from mainstem.wire.hot_produce_shape import learn
 
-ACKS_ALL = -1
 ZSTD_FROM = 7
 _NO_RECORDS = memoryview(b"")
 _INTERNAL = frozenset(name.encode() for name in INTERNAL_TOPICS)

@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from mainstem.core.log.retention import RELATIVE_OFFSET_MAX
+from mainstem.core.log.retention import INDEX_ENTRY_BYTES, RELATIVE_OFFSET_MAX
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.segment import SegmentInfo
-
-INDEX_ENTRY_BYTES = 12
 
 
 class Cleanable(NamedTuple):
