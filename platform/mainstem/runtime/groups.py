@@ -13,6 +13,7 @@ from uuid import uuid4
 from mainstem.api.context import Clock, Log
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
     DescribeGroup,
     FetchOffsets,
     Heartbeat,
@@ -34,7 +35,7 @@ from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.coordinator import CoordinatorRuntime
-from mainstem.runtime.coordinator_shard import RecordFormat, ShardSettings
+from mainstem.runtime.coordinator_shard import EndMarker, RecordFormat, ShardSettings
 from mainstem.runtime.coordinator_timers import Scheduler
 from mainstem.runtime.coordinator_topic import (
     CoordinatorLocation,
@@ -50,7 +51,7 @@ Response = TypeVar("Response")
 NO_GENERATION = -1
 
 MemberRequest = JoinGroup | SyncGroup | Heartbeat | LeaveGroup
-GroupRequest = MemberRequest | CommitOffsets | FetchOffsets | DescribeGroup | RemoveGroup
+GroupRequest = MemberRequest | CommitOffsets | CommitTransactionalOffsets | FetchOffsets | DescribeGroup | RemoveGroup
 
 
 class GroupSnapshot(NamedTuple):
@@ -145,6 +146,14 @@ class Groups:
         if not command.group_id and isinstance(command, MemberRequest):
             return render(command.refused(ErrorCode.INVALID_GROUP_ID))
         return self._topic.submit(command.group_id, command, render)
+
+    def end_transaction(self, partition: int, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
+        """A transaction with offsets in this partition of `__consumer_offsets` is over; `done` is told when that is committed."""
+        error = self._topic.serve(partition)
+        if error is not ErrorCode.NONE:
+            done(error)
+        else:
+            self._topic.runtime.end_transaction(partition, marker, done)
 
     async def list_groups(self, command: ListGroups) -> ListResult:
         """All groups this broker coordinates."""
