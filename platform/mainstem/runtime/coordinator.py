@@ -80,6 +80,11 @@ class CoordinatorRuntime(Generic[Machine]):
     def is_loading(self) -> bool:
         return any(not shard.is_active for shard in self._shards.values())
 
+    def machine(self, index: int) -> Machine | None:
+        """The state machine of a partition, None while it is not served."""
+        shard = self._shards.get(index)
+        return self._machines[index] if shard is not None and shard.is_active else None
+
     def machines(self) -> Iterator[Machine]:
         """State machines that are loaded, for looking at."""
         for index, shard in self._shards.items():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from mainstem.api.context import Clock, Log
 from mainstem.core.group.commands import (
     CommitOffsets,
@@ -28,6 +30,7 @@ from mainstem.core.group.commands import (
 from mainstem.core.group.results import CommitResult, FetchResult, GroupListing, ListResult
 from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.shard import GroupShard
+from mainstem.core.log.verification import Admission
 from mainstem.model.cluster import Change, TopicDeleted
 from mainstem.model.compression import Codec
 from mainstem.model.configs.broker import MINUTE_MS, BrokerConfig
@@ -146,6 +149,16 @@ class Groups:
         if not command.group_id and isinstance(command, MemberRequest):
             return render(command.refused(ErrorCode.INVALID_GROUP_ID))
         return self._topic.submit(command.group_id, command, render)
+
+    def serve(self, partition: int) -> ErrorCode:
+        """Have the groups of this partition of `__consumer_offsets` at hand if they are ours."""
+        return self._topic.serve(partition)
+
+    def commit_transactional(
+        self, command: CommitTransactionalOffsets, admission: Admission
+    ) -> CommitResult | asyncio.Future[CommitResult]:
+        """`admission` is what the log of the group's partition asks of a transaction."""
+        return self.submit(replace(command, admission=admission), as_it_is)
 
     def end_transaction(self, partition: int, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
         """A transaction with offsets in this partition of `__consumer_offsets` is over; `done` is told when that is committed."""

@@ -20,7 +20,9 @@ from mainstem.wire.stored.layout import encode
 from mainstem.wire.stored.transaction_log import TransactionLogValue
 from mainstem.wire.stored.transaction_state import KeyValue, decode_record, encode_record
 
-DATA = Path(__file__).parents[2] / "data" / "kafka-4.1-transaction-state"
+DATA = Path(__file__).parents[2] / "data" / "kafka-4.1-log"
+LOG = DATA / "__transaction_state-14" / "00000000000000000000.log"
+DUMPED = DATA / "expected" / "__transaction_state-14.txt"
 KEY = encode_record(TransactionRemoved(transactional_id="tx")).key
 
 int32 = st.integers(0, 2**31 - 1)
@@ -53,7 +55,7 @@ def test_what_is_written_is_read_back(record: TransactionRecord) -> None:
 
 
 def stored_records() -> dict[int, KeyValue]:
-    columns = decode((DATA / "14.log").read_bytes())
+    columns = decode(LOG.read_bytes())
     return {
         offset: KeyValue(key or b"", value)
         for offset, key, value in zip(columns.offsets, columns.keys, columns.values, strict=True)
@@ -63,7 +65,7 @@ def stored_records() -> dict[int, KeyValue]:
 def dumped_values() -> dict[int, dict[str, Any]]:
     """Offset -> payload as Kafka's tool printed it."""
     found = {}
-    for line in (DATA / "14.txt").read_text().splitlines():
+    for line in DUMPED.read_text().splitlines():
         if line.startswith("| offset"):
             head, payload = line.split(" payload: ")
             offset = re.match(r"\| offset: (\d+) ", head)
