@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from peers.class_path import CACHE, require_program
@@ -40,3 +41,17 @@ def install_node_programs() -> Path:
         install = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund"]
         run(install, folder=installed, timeout_s=BUILD_TIMEOUT_S)
     return installed
+
+
+def python_programs_interpreter() -> str:
+    """The Python that runs the programs of tests/conformance/python: their libraries stay out of our own environment."""
+    requirements = _SOURCES / "python" / "requirements.txt"
+    environment = _BUILT / f"python-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
+    interpreter = environment / "bin" / "python"
+    stamp = environment / "installed"
+    if not stamp.exists():
+        run([sys.executable, "-m", "venv", str(environment)], timeout_s=BUILD_TIMEOUT_S)
+        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)]
+        run(install, timeout_s=BUILD_TIMEOUT_S)
+        stamp.touch()
+    return str(interpreter)
