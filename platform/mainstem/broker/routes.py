@@ -28,6 +28,7 @@ ROUTES: dict[int, Route] = {
         Route(ApiKey.INIT_PRODUCER_ID, 0, 5),
         Route(ApiKey.OFFSET_FOR_LEADER_EPOCH, 2, 4),
         Route(ApiKey.DESCRIBE_CONFIGS, 1, 4),
+        Route(ApiKey.ALTER_CONFIGS, 0, 2),
         Route(ApiKey.CREATE_PARTITIONS, 0, 3),
         Route(ApiKey.DELETE_GROUPS, 0, 2),
         Route(ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1),

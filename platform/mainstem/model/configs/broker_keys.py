@@ -331,6 +331,19 @@ _NETWORK = [
         at_least(-1),
     ),
     dynamic("max.connections", INT, INT_MAX, "How many connections may be open at a time.", at_least(0)),
+    dynamic(
+        "max.connections.per.ip",
+        INT,
+        INT_MAX,
+        "How many connections may be open at a time from one address; 0 only with max.connections.per.ip.overrides.",
+        at_least(0),
+    ),
+    dynamic(
+        "max.connections.per.ip.overrides",
+        STRING,
+        "",
+        "Other numbers for single addresses, such as 127.0.0.1:200,10.0.0.7:5.",
+    ),
     fixed("fetch.max.bytes", INT, "57671680", "The most bytes one Fetch response carries.", at_least(1024)),
     fixed(
         "max.incremental.fetch.session.cache.slots",
