@@ -88,6 +88,7 @@ class BrokerConfig:
     max_connections_per_ip: int
     max_connections_per_ip_overrides: Mapping[str, int]
     max_incremental_fetch_session_cache_slots: int
+    max_request_partition_size_limit: int
     message_max_bytes: int
     metrics_host: str
     metrics_port: int | None

@@ -352,6 +352,13 @@ _NETWORK = [
         "How many fetch sessions are kept; clients beyond that send full requests.",
         at_least(0),
     ),
+    fixed(
+        "max.request.partition.size.limit",
+        INT,
+        "2000",
+        "The most partitions one DescribeTopicPartitions response carries.",
+        at_least(1),
+    ),
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 
