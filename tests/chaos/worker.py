@@ -11,7 +11,14 @@ AT_ONCE = 20
 
 
 def main(bootstrap: str, source: str, sink: str, group: str, transactional_id: str) -> int:
-    quiet = {"bootstrap.servers": bootstrap, "error_cb": lambda error: None, "reconnect.backoff.max.ms": 200}
+    quiet = {
+        "bootstrap.servers": bootstrap,
+        "error_cb": lambda error: None,
+        "reconnect.backoff.max.ms": 200,
+        # While no broker answers librdkafka 2.16 starts from the bootstrap list again and destroys its brokers. If that
+        # comes between AddOffsetsToTxn and TxnOffsetCommit it waits for the destroyed one for ever, past every timeout.
+        "metadata.recovery.strategy": "none",
+    }
     consumer = Consumer(
         {
             **quiet,
