@@ -14,6 +14,7 @@ from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import StorageBackend
 from mainstem.app import broker_metrics
+from mainstem.app.compose_transactions import open_transactions
 from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
@@ -32,7 +33,6 @@ from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
-from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
@@ -162,6 +162,7 @@ async def _open_services(
     metadata.subscribe(partitions.follow)
     groups = Groups(config, metadata, partitions, context.clock, context.log)
     stack.push_async_callback(groups.close)
+    transactional = open_transactions(config, metadata, partitions, groups, context, stack)
     return Services(
         broker_id=config.node_id,
         cluster_id=await coordinator.cluster_id(),
@@ -171,7 +172,10 @@ async def _open_services(
         metadata=metadata,
         partitions=partitions,
         groups=groups,
-        producer_ids=ProducerIds(metadata),
+        producer_ids=transactional.producer_ids,
+        transactions=transactional.transactions,
+        transaction_verifier=transactional.verifier,
+        markers=transactional.markers,
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
         fetch_sessions=FetchSessions(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mainstem.wire.schema import Field, Message
-from mainstem.wire.stored import group_metadata, offset_commit
+from mainstem.wire.stored import group_metadata, offset_commit, transaction_log
 from mainstem.wire.stored.layout import StoredSchema
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "records"
@@ -19,8 +19,18 @@ TABLES: dict[str, StoredSchema] = {
     "OffsetCommitValue": offset_commit.VALUE,
     "GroupMetadataKey": group_metadata.KEY,
     "GroupMetadataValue": group_metadata.VALUE,
+    "TransactionLogKey": transaction_log.KEY,
+    "TransactionLogValue": transaction_log.VALUE,
 }
-DEFAULTS: dict[str, Any] = {"string": "", "bytes": b"", "int32": 0, "int64": 0, "uuid": bytes(16)}
+DEFAULTS: dict[str, Any] = {
+    "string": "",
+    "bytes": b"",
+    "int8": 0,
+    "int16": 0,
+    "int32": 0,
+    "int64": 0,
+    "uuid": bytes(16),
+}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -76,14 +86,15 @@ def test_json_and_python_say_the_same(name: str) -> None:
     assert_same(table.message, document["fields"], valid)
     for field in document["fields"]:
         if "fields" in field:
-            part = getattr(group_metadata, field["type"].removeprefix("[]"))
+            name_of_part = field["type"].removeprefix("[]")
+            part = getattr(group_metadata, name_of_part, None) or getattr(transaction_log, name_of_part)
             assert_same(part, field["fields"], valid)
 
 
 def test_every_schema_that_ships_for_groups_is_compared() -> None:
     shipped = {p.stem for p in SCHEMAS.glob("*.json")}
     assert set(TABLES) <= shipped
-    assert {n for n in shipped if n.startswith(("OffsetCommit", "GroupMetadata"))} == set(TABLES)
+    assert {n for n in shipped if n.startswith(("OffsetCommit", "GroupMetadata", "TransactionLog"))} == set(TABLES)
 
 
 def test_fields_of_nested_messages_are_explained() -> None:

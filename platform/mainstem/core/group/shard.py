@@ -20,10 +20,12 @@ from mainstem.core.group import (
     classic_rebalance,
     classic_sync,
     offsets,
+    transactional_offsets,
 )
 from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
     DescribeGroup,
     ExpireOffsets,
     FetchOffsets,
@@ -78,6 +80,8 @@ class GroupShard:
                 self._member_request(turn, command)
             case CommitOffsets():
                 offsets.commit(turn, self.groups.get(command.group_id), command)
+            case CommitTransactionalOffsets():
+                transactional_offsets.commit(turn, self.groups.get(command.group_id), command)
             case FetchOffsets():
                 offsets.fetch(turn, self.offsets, command)
             case DescribeGroup():
