@@ -1,4 +1,4 @@
-"""Clients of Go (franz-go, sarama) and Node (KafkaJS): a round trip through a group of two members each."""
+"""Clients of Java, Go (franz-go, sarama) and Node (KafkaJS): a round trip through a group of two members each."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from peers.class_path import require_program
+from peers.java_programs import java_command
 
 pytestmark = pytest.mark.conformance
 
@@ -58,9 +59,9 @@ def round_trip(bootstrap: str, admin, new_topic: Callable[..., str], fresh_name:
     Every record must come once, in order within its partition, to one of two members, and be committed.
     """
 
-    def judge(command: list[str], codec: str) -> None:
+    def judge(command: list[str], codec: str, *more: str) -> None:
         topic, group = new_topic(PARTITIONS), fresh_name()
-        arguments = [bootstrap, topic, f"{PARTITIONS}", group, codec, f"{RECORDS}"]
+        arguments = [bootstrap, topic, f"{PARTITIONS}", group, codec, f"{RECORDS}", *more]
         received = json.loads(run([*command, *arguments], HERE, RUN_TIMEOUT_S))
 
         shown = sorted((each["key"], each["value"], each["header"], each["timestamp_ms"]) for each in received)
@@ -90,3 +91,9 @@ def test_a_go_client_makes_a_round_trip(go_programs, round_trip, program, codec)
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
 def test_kafkajs_makes_a_round_trip(node_programs, round_trip, codec):
     round_trip([require_program("node", "Node"), str(node_programs / "kafkajs.js")], codec)
+
+
+@pytest.mark.parametrize(("codec", "protocol"), [("none", "classic"), ("zstd", "consumer")])
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+def test_kafkas_own_client_makes_a_round_trip(round_trip, codec, protocol):
+    round_trip(java_command("GroupRoundTrip", []), codec, protocol)

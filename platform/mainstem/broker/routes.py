@@ -31,6 +31,7 @@ ROUTES: dict[int, Route] = {
         Route(ApiKey.CREATE_PARTITIONS, 0, 3),
         Route(ApiKey.DELETE_GROUPS, 0, 2),
         Route(ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1),
+        Route(ApiKey.UPDATE_FEATURES, 0, 2),
         Route(ApiKey.DESCRIBE_CLUSTER, 0, 2),
     )
 }

@@ -77,4 +77,20 @@ class ProducerIdsReserved(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-Change = TopicCreated | TopicDeleted | PartitionsAdded | PartitionChanged | ConfigChanged | ProducerIdsReserved
+class FeatureLevelChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The cluster's level of one feature (KIP-584). `epoch` grows with every change, and tells clients which answer is newer."""
+
+    name: str
+    level: int
+    epoch: int
+
+
+Change = (
+    TopicCreated
+    | TopicDeleted
+    | PartitionsAdded
+    | PartitionChanged
+    | ConfigChanged
+    | ProducerIdsReserved
+    | FeatureLevelChanged
+)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from mainstem.api.coordination import ControllerClaim, Coordinator
 from mainstem.core.controller.configs import ConfigEdit, ConfigPlan, plan_config_edits
+from mainstem.core.controller.features import FeaturePlan, FeatureUpdate, plan_feature_updates
 from mainstem.core.controller.internal_topics import automatic_topic
 from mainstem.core.controller.topics import (
     PARTITIONS_PER_REQUEST_MAX,
@@ -179,6 +180,10 @@ class Metadata:
         """Raises: as `create_topics`."""
         return await self._uninterrupted(self._alter_configs(resource, edits, validate_only))
 
+    async def update_features(self, updates: Sequence[FeatureUpdate], validate_only: bool = False) -> FeaturePlan:
+        """Raises: as `create_topics`."""
+        return await self._uninterrupted(self._update_features(updates, validate_only))
+
     async def reserve_producer_ids(self, count: int) -> int:
         """The first of `count` ids that nobody was ever given, nor will be.
 
@@ -228,6 +233,13 @@ class Metadata:
     ) -> ConfigPlan:
         async with self._image_is_changing:
             plan = plan_config_edits(self.image, resource, edits, self._static_config)
+            if not validate_only:
+                await self._write(plan.changes)
+            return plan
+
+    async def _update_features(self, updates: Sequence[FeatureUpdate], validate_only: bool) -> FeaturePlan:
+        async with self._image_is_changing:
+            plan = plan_feature_updates(self.image, updates)
             if not validate_only:
                 await self._write(plan.changes)
             return plan

@@ -10,6 +10,7 @@ import msgspec
 from mainstem.model.cluster import (
     Change,
     ConfigChanged,
+    FeatureLevelChanged,
     PartitionChanged,
     PartitionRegistration,
     PartitionsAdded,
@@ -55,6 +56,7 @@ class State:
         self._topics: dict[str, TopicCreated] = {}
         self._configs: dict[tuple[str, str, str], ConfigChanged] = {}
         self._producer_ids: ProducerIdsReserved | None = None
+        self._feature_levels: dict[str, FeatureLevelChanged] = {}
 
     def apply(self, entry: Entry) -> None:
         """Raises: KeyError for a change to a topic that does not exist, which no intact journal holds."""
@@ -72,7 +74,9 @@ class State:
     def changes(self) -> list[Change]:
         """The shortest sequence that leads here from nothing."""
         last = [self._producer_ids] if self._producer_ids is not None else []
-        return [*self._topics.values(), *self._configs.values(), *last]
+        # The newest epoch comes last.
+        levels = sorted(self._feature_levels.values(), key=lambda change: change.epoch)
+        return [*self._topics.values(), *self._configs.values(), *levels, *last]
 
     def entries(self) -> Iterator[Entry]:
         """The journal that says all this in the fewest words."""
@@ -96,6 +100,8 @@ class State:
                 self._apply_config(change)
             case ProducerIdsReserved():
                 self._producer_ids = change
+            case FeatureLevelChanged():
+                self._feature_levels[change.name] = change
             case _:
                 assert_never(change)
 

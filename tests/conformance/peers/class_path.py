@@ -9,8 +9,7 @@ from pathlib import Path
 KAFKA_VERSION = "4.1.0"
 
 _HERE = Path(__file__).resolve().parent
-_POM = _HERE / "kafka" / "pom.xml"
-_REPOSITORY = _HERE.parents[2]
+CACHE = _HERE.parents[2] / ".cache"
 _DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _FETCH_TIMEOUT_S = 900
 
@@ -29,15 +28,26 @@ def kafka_class_path() -> str:
     Raises:
         PeerUnavailableError: Java or Maven is missing, or Maven could not resolve the artifacts.
     """
+    return _class_path("kafka")
+
+
+def kafka_applications_class_path() -> str:
+    """Return the class path of Kafka Streams and Kafka Connect `KAFKA_VERSION`, otherwise as `kafka_class_path`."""
+    return _class_path("kafka_applications")
+
+
+def _class_path(name: str) -> str:
+    """The jars that the pom in the folder `name` asks for."""
     require_program("java", "a Java runtime, version 17 or newer")
-    folder = _REPOSITORY / ".cache" / f"kafka-{KAFKA_VERSION}"
+    pom = _HERE / name / "pom.xml"
+    folder = CACHE / f"{name.replace('_', '-')}-{KAFKA_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = hashlib.sha256(_POM.read_bytes()).hexdigest()
+    wanted = hashlib.sha256(pom.read_bytes()).hexdigest()
     stamp = folder / "fetched"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
-            _fetch(folder / "libs")
+            _fetch(pom, folder / "libs")
             stamp.write_text(wanted)
     return f"{folder / 'libs'}/*"
 
@@ -54,11 +64,11 @@ def require_program(name: str, description: str) -> str:
     return found
 
 
-def _fetch(libs: Path) -> None:
+def _fetch(pom: Path, libs: Path) -> None:
     maven = require_program("mvn", "Maven, which fetches Apache Kafka by its artifact names")
     shutil.rmtree(libs, ignore_errors=True)
     finished = subprocess.run(
-        [maven, "-q", "-B", "-f", str(_POM), _DEPENDENCY_PLUGIN, f"-DoutputDirectory={libs}"],
+        [maven, "-q", "-B", "-f", str(pom), _DEPENDENCY_PLUGIN, f"-DoutputDirectory={libs}"],
         capture_output=True,
         text=True,
         timeout=_FETCH_TIMEOUT_S,

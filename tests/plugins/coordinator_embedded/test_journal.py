@@ -19,6 +19,7 @@ from mainstem.model.cluster import (
     BrokerRegistration,
     Change,
     ConfigChanged,
+    FeatureLevelChanged,
     PartitionChanged,
     PartitionRegistration,
     PartitionsAdded,
@@ -80,6 +81,10 @@ def config(kind: str, name: str, key: str, value: str | None) -> ConfigChanged:
     return ConfigChanged(resource_type=kind, resource_name=name, key=key, value=value)
 
 
+def level(name: str, value: int, epoch: int) -> FeatureLevelChanged:
+    return FeatureLevelChanged(name=name, level=value, epoch=epoch)
+
+
 HISTORY: list[list[Change]] = [
     [created("a"), created("b", 2)],
     [config("topic", "a", "retention.ms", "1"), config("broker", "", "log.retention.ms", "2")],
@@ -89,6 +94,8 @@ HISTORY: list[list[Change]] = [
     [deleted("b"), config("broker", "", "log.retention.ms", None)],
     [created("b"), config("group", "g", "consumer.session.timeout.ms", "50000")],
     [ProducerIdsReserved(broker_id=1, first=1000, count=1000), config("topic", "a", "retention.ms", None)],
+    [level("group.version", 0, 1), level("transaction.version", 1, 2)],
+    [level("group.version", 1, 3)],
 ]
 
 
@@ -127,6 +134,8 @@ async def test_the_last_state_is_what_the_changes_amount_to() -> None:
         created("a", 3),
         created("b"),
         config("group", "g", "consumer.session.timeout.ms", "50000"),
+        level("transaction.version", 1, 2),
+        level("group.version", 1, 3),
         ProducerIdsReserved(broker_id=1, first=1000, count=1000),
     ]
 

@@ -20,7 +20,7 @@ from mainstem.core.group.commands import (
 from mainstem.model.cluster import PartitionChanged, TopicDeleted
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import NO_TOPIC_ID, TopicPartition
-from mainstem.runtime.groups import partition_of, settled
+from mainstem.runtime.coordinator_topic import partition_of, settled
 
 TOPIC = "__consumer_offsets"
 ORDERS = TopicPartition("orders", 0)

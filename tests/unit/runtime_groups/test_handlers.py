@@ -189,7 +189,7 @@ class TestJoinAndSync:
 
     async def test_version_0_waits_as_long_as_the_session(self, client: Any) -> None:
         await client.join(0)
-        (shard,) = [m for m in client.world.groups._runtime.machines() if m.groups]
+        (shard,) = [m for m in client.world.groups._topic.runtime.machines() if m.groups]
         assert shard.groups["g"].rebalance_timeout_ms == 10_000
 
     async def test_a_protocol_named_twice_counts_once_the_first_time(self, client: Any) -> None:

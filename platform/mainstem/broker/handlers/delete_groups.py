@@ -7,7 +7,7 @@ from mainstem.broker.services import Services
 from mainstem.core.group.commands import RemoveGroup
 from mainstem.core.group.results import RemoveResult
 from mainstem.model.errors import ErrorCode
-from mainstem.runtime.groups import settled
+from mainstem.runtime.coordinator_topic import settled
 from mainstem.wire.messages.delete_groups import (
     DeletableGroupResult,
     DeleteGroupsRequest,

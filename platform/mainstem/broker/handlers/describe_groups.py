@@ -9,7 +9,7 @@ from mainstem.broker.services import Services
 from mainstem.core.group.commands import DescribeGroup
 from mainstem.core.group.results import DescribeResult
 from mainstem.model.errors import ErrorCode
-from mainstem.runtime.groups import settled
+from mainstem.runtime.coordinator_topic import settled
 from mainstem.wire.messages.describe_groups import (
     DescribedGroup,
     DescribedGroupMember,

@@ -12,7 +12,7 @@ from mainstem.core.group.commands import FetchOffsets
 from mainstem.core.group.results import FetchedOffset, FetchResult
 from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
-from mainstem.runtime.groups import settled
+from mainstem.runtime.coordinator_topic import settled
 from mainstem.wire.messages.offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,

@@ -16,6 +16,7 @@ from mainstem.model.cluster import (
     BrokerRegistration,
     Change,
     ConfigChanged,
+    FeatureLevelChanged,
     PartitionChanged,
     PartitionRegistration,
     PartitionsAdded,
@@ -23,6 +24,7 @@ from mainstem.model.cluster import (
     TopicCreated,
     TopicDeleted,
 )
+from mainstem.model.features import FEATURES
 from mainstem.model.ids import TopicId
 from mainstem.model.topic import INTERNAL_TOPICS
 
@@ -51,7 +53,8 @@ class ConfigResource(NamedTuple):
 class MetadataImage:
     """`configs` are those of brokers and groups; a topic carries its own.
 
-    `similar_names` finds topics that differ in '.' and '_' only, by their name with '_' for both.
+    `similar_names` finds topics that differ in '.' and '_' only, by their name with '_' for both. `chosen_levels` are those
+    that UpdateFeatures has set; ask `feature_level`.
     """
 
     topics: Mapping[str, TopicImage] = field(default_factory=dict)
@@ -61,6 +64,8 @@ class MetadataImage:
     controller_id: int = NO_CONTROLLER
     configs: Mapping[ConfigResource, Mapping[str, str]] = field(default_factory=dict)
     next_producer_id: int = 0
+    chosen_levels: Mapping[str, int] = field(default_factory=dict)
+    features_epoch: int = 0
 
     def apply(self, change: Change) -> MetadataImage:
         return self.apply_all((change,))
@@ -86,6 +91,11 @@ class MetadataImage:
             return topic.configs if topic is not None else _NOTHING
         return self.configs.get(resource, _NOTHING)
 
+    def feature_level(self, name: str) -> int:
+        """At which level a feature is finalized; 0 for one that is off or not supported."""
+        feature = FEATURES.get(name)
+        return 0 if feature is None else min(self.chosen_levels.get(name, feature.level), feature.level_max)
+
 
 class _Draft:
     """A mutable copy of what the changes touch. Lives for one `apply_all`."""
@@ -97,6 +107,8 @@ class _Draft:
         self._similar_names: dict[str, tuple[str, ...]] | None = None
         self._configs: dict[ConfigResource, Mapping[str, str]] | None = None
         self._next_producer_id = image.next_producer_id
+        self._chosen_levels = image.chosen_levels
+        self._features_epoch = image.features_epoch
 
     def apply(self, change: Change) -> None:
         match change:
@@ -112,6 +124,9 @@ class _Draft:
                 self._change_config(change)
             case ProducerIdsReserved():
                 self._next_producer_id = max(self._next_producer_id, change.first + change.count)
+            case FeatureLevelChanged():
+                self._chosen_levels = {**self._chosen_levels, change.name: change.level}
+                self._features_epoch = change.epoch
             case _:
                 assert_never(change)
 
@@ -123,7 +138,12 @@ class _Draft:
             image = replace(image, similar_names=self._similar_names)
         if self._configs is not None:
             image = replace(image, configs=self._configs)
-        return replace(image, next_producer_id=self._next_producer_id)
+        return replace(
+            image,
+            next_producer_id=self._next_producer_id,
+            chosen_levels=self._chosen_levels,
+            features_epoch=self._features_epoch,
+        )
 
     def _own_topics(self) -> dict[str, TopicImage]:
         if self._topics is None:
