@@ -32,6 +32,9 @@ ROUTES: dict[int, Route] = {
         Route(ApiKey.DELETE_GROUPS, 0, 2),
         Route(ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1),
         Route(ApiKey.UPDATE_FEATURES, 0, 2),
+        Route(ApiKey.OFFSET_DELETE, 0, 0),
+        Route(ApiKey.CONSUMER_GROUP_HEARTBEAT, 0, 1),
+        Route(ApiKey.CONSUMER_GROUP_DESCRIBE, 0, 1),
         Route(ApiKey.DESCRIBE_CLUSTER, 0, 2),
     )
 }

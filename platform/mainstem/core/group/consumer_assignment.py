@@ -24,7 +24,10 @@ def update_target(
     if previous_id is not None and previous_id != updated.member_id:
         # The instance came back under a new id and takes the old one's place, partitions and all.
         members.pop(previous_id, None)
-    name = group.preferred_assignor(old, updated) or turn.settings.consumer_assignors[0]
+    name = group.preferred_assignor(old, updated)
+    if name not in turn.settings.consumer_assignors:
+        # Nobody asked for one, or what was asked for once is no longer among those that are allowed.
+        name = turn.settings.consumer_assignors[0]
     cluster = turn.cluster
     subscribed = [
         SubscribedMember(
@@ -39,7 +42,7 @@ def update_target(
         for member_id, member in members.items()
     ]
     counts = _partition_counts(cluster, subscribed)
-    assignment = ASSIGNORS[name].assign(subscribed, counts)
+    assignment = ASSIGNORS[name](subscribed, counts)
     for member_id in members:
         target = {t: p for t, p in assignment.get(member_id, {}).items() if p}
         if target != group.targets.get(member_id):

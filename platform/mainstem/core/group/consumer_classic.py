@@ -100,8 +100,10 @@ def _joining(turn: Turn, group: ConsumerGroup, command: JoinGroup, member_id: st
             return problem
         assert known is not None, "instance_problem refuses unknown instances"
         return Joining(known, known)
-    return Joining(None, ConsumerMember(member_id=member_id)) if known is None else replace_static(
-        turn, group, known, member_id
+    return (
+        Joining(None, ConsumerMember(member_id=member_id))
+        if known is None
+        else replace_static(turn, group, known, member_id)
     )
 
 

@@ -68,9 +68,7 @@ def fence(turn: Turn, group: ConsumerGroup, members: Sequence[ConsumerMember], r
         turn.write(RegexRemoved(group_id=group_id, regex=regex))
     names = group.subscribed_names_after(members, None, dropped)
     epoch = group.epoch + 1
-    turn.write(
-        ConsumerGroupStored(group_id=group_id, epoch=epoch, metadata_hash=hash_of_topics(turn.cluster, names))
-    )
+    turn.write(ConsumerGroupStored(group_id=group_id, epoch=epoch, metadata_hash=hash_of_topics(turn.cluster, names)))
 
 
 def member_is_late(

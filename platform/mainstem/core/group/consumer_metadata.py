@@ -27,7 +27,7 @@ def update_metadata(
     turn: Turn, group: ConsumerGroup, must_bump: bool, old: ConsumerMember | None, updated: ConsumerMember
 ) -> int:
     """Write a new epoch if there is a reason for one; returns the epoch the group is in then."""
-    dropped = ()
+    dropped: tuple[str, ...] = ()
     if old is not None and old.regex and old.regex != updated.regex and group.regex_members[old.regex] == 1:
         dropped = (old.regex,)
     names = group.subscribed_names_after(() if old is None else (old,), updated, dropped)

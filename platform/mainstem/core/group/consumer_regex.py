@@ -52,9 +52,7 @@ def update_regexes(
     return RegexChange(must_bump)
 
 
-def _schedule(
-    turn: Turn, group: ConsumerGroup, before: str | None, after: str | None, must_refresh: bool
-) -> None:
+def _schedule(turn: Turn, group: ConsumerGroup, before: str | None, after: str | None, must_refresh: bool) -> None:
     """All expressions of a group are resolved together, so that they cause one rebalance at most."""
     last = next(iter(group.regexes.values()), None)
     # A wall clock that was set back must not put the next refresh off.

@@ -270,8 +270,8 @@ class ConsumerGroup:
             self._own_partitions(new)
         if old is None or new is None or old.topics != new.topics:
             _shift(self._names, () if old is None else old.topics, () if new is None else new.topics)
-        _shift(self._assignors, _one(old and old.server_assignor), _one(new and new.server_assignor))
-        _shift(self.regex_members, _one(old and old.regex), _one(new and new.regex))
+        _shift(self._assignors, _assignor(old), _assignor(new))
+        _shift(self.regex_members, _regex(old), _regex(new))
         _shift(self._classic_protocols, _protocols(old), _protocols(new))
         self.classic_members += int(new is not None and new.speaks_classic) - int(
             old is not None and old.speaks_classic
@@ -300,8 +300,12 @@ class ConsumerGroup:
             _shift(self._names_by_regex, resolved.topics, ())
 
 
-def _one(value: str | None) -> tuple[str, ...]:
-    return (value,) if value else ()
+def _assignor(member: ConsumerMember | None) -> tuple[str, ...]:
+    return () if member is None or member.server_assignor is None else (member.server_assignor,)
+
+
+def _regex(member: ConsumerMember | None) -> tuple[str, ...]:
+    return () if member is None or not member.regex else (member.regex,)
 
 
 def _protocols(member: ConsumerMember | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker_keys import DEFAULT_LISTENERS, DEFAULT_PROTOCOL_MAP, FLUSH, HONOURED_KEYS
 from mainstem.model.configs.broker_known import all_broker_keys
+from mainstem.model.configs.consumer_group_keys import check_consumer_group
 from mainstem.model.configs.key import ConfigKey, Value, split_list
 from mainstem.model.configs.listeners import (
     check_advertised,
@@ -43,6 +44,15 @@ class BrokerConfig:
     default_replication_factor: int
     delete_topic_enable: bool
     fetch_max_bytes: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_max_heartbeat_interval_ms: int
+    group_consumer_max_session_timeout_ms: int
+    group_consumer_max_size: int
+    group_consumer_migration_policy: str
+    group_consumer_min_heartbeat_interval_ms: int
+    group_consumer_min_session_timeout_ms: int
+    group_consumer_session_timeout_ms: int
     group_initial_rebalance_delay_ms: int
     group_max_session_timeout_ms: int
     group_max_size: int
@@ -122,6 +132,7 @@ class BrokerConfig:
         _fold_times(values, parsed)
         _fold_names(values, parsed)
         _fold_listeners(values, texts)
+        check_consumer_group(values)
         for folded in _FOLDED:
             del values[folded]
         config = cls(given=dict(texts), **values)
