@@ -10,6 +10,7 @@ from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker_keys import DEFAULT_LISTENERS, DEFAULT_PROTOCOL_MAP, FLUSH, HONOURED_KEYS
 from mainstem.model.configs.broker_known import all_broker_keys
 from mainstem.model.configs.connections import read_overrides
+from mainstem.model.configs.consumer_group_keys import check_consumer_group
 from mainstem.model.configs.key import ConfigKey, Value, split_list
 from mainstem.model.configs.listeners import (
     check_advertised,
@@ -46,6 +47,15 @@ class BrokerConfig:
     default_replication_factor: int
     delete_topic_enable: bool
     fetch_max_bytes: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_max_heartbeat_interval_ms: int
+    group_consumer_max_session_timeout_ms: int
+    group_consumer_max_size: int
+    group_consumer_migration_policy: str
+    group_consumer_min_heartbeat_interval_ms: int
+    group_consumer_min_session_timeout_ms: int
+    group_consumer_session_timeout_ms: int
     group_initial_rebalance_delay_ms: int
     group_max_session_timeout_ms: int
     group_max_size: int
@@ -133,6 +143,7 @@ class BrokerConfig:
         _fold_times(values, parsed)
         _fold_names(values, parsed)
         _fold_listeners(values, texts)
+        check_consumer_group(values)
         values["max_connections_per_ip_overrides"] = read_overrides(values["max_connections_per_ip_overrides"])
         for folded in _FOLDED:
             del values[folded]

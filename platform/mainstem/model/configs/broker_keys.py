@@ -7,6 +7,7 @@ first consumer would wait three seconds (`group.initial.rebalance.delay.ms`), fo
 from __future__ import annotations
 
 from mainstem.model.configs.broker_transaction_keys import TRANSACTIONS
+from mainstem.model.configs.consumer_group_keys import CONSUMER_GROUP_KEYS
 from mainstem.model.configs.key import (
     Allowed,
     Between,
@@ -338,4 +339,6 @@ _NETWORK = [
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 
-HONOURED_KEYS = table([*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *TRANSACTIONS, *_NETWORK])
+HONOURED_KEYS = table(
+    [*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *CONSUMER_GROUP_KEYS, *TRANSACTIONS, *_NETWORK]
+)
