@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mainstem.model.configs.nearest import nearest
 from mainstem.model.errors import ConfigError
 
 BOOTSTRAP_SERVER = "localhost:9092"
 """Where `mainstem broker` listens when it is told nothing. Kafka's tools insist on the flag."""
+KAFKA_VERSION = "4.1.0"
+"""Whose tools these are like."""
 
 
 class UsageError(Exception):
@@ -21,6 +23,19 @@ class UsageError(Exception):
         super().__init__(message)
         self.parser = parser
         self.message = message
+
+
+class ShowVersion(argparse.Action):
+    """`--version` of Kafka's tools: the first word is the version of Kafka whose tool this is like."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **rest: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=rest.get("help"))
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from importlib.metadata import version
+
+        print(f"{KAFKA_VERSION} (mainstem {version('mainstem')})")
+        parser.exit()
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +50,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.add_argument("--version", action=ShowVersion, help="print which Kafka this is like, and its own version")
 
     def flag(self, name: str, help_text: str) -> None:
         """A flag without a value."""
@@ -90,6 +106,15 @@ class Parser(argparse.ArgumentParser):
         if len(chosen) != 1:
             self.error(f"Command must include exactly one action: {_listed(names)}")
         return chosen[0]
+
+    def only(self, options: argparse.Namespace, action: str, allowed: Mapping[str, Sequence[str]]) -> None:
+        """`allowed` names for each flag the actions it belongs to.
+
+        Raises: UsageError for a flag that does not belong to `action`.
+        """
+        for name, actions in allowed.items():
+            if given(options, name) and action not in actions:
+                self.error(f'Option "{name}" can\'t be used with option "{action}"')
 
     def forbid(self, options: argparse.Namespace, name: str, others: Iterable[str]) -> None:
         """Raises: UsageError if `name` is used with one of `others`."""

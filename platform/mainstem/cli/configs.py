@@ -1,4 +1,4 @@
-"""`mainstem configs`: the flags and the output of Kafka's `kafka-configs.sh`, for topics, brokers and groups."""
+"""`mainstem configs`: the flags and the output of Kafka's `kafka-configs.sh`. Users, clients and addresses have none here."""
 
 from __future__ import annotations
 
@@ -7,18 +7,40 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mainstem.cli.arguments import Parser, given, properties_file
+from mainstem.cli.arguments import Parser, field, given, properties_file
+from mainstem.cli.cluster_commands import connected
 from mainstem.cli.output import print_json
 from mainstem.client.admin import Admin
 from mainstem.client.configs import ConfigValue
-from mainstem.client.connection import Connection
-from mainstem.client.errors import RefusedError
-from mainstem.model.errors import ErrorCode, MainstemError
+from mainstem.model.errors import MainstemError
 from mainstem.model.topic import topic_name_problem
 
-ENTITY_TYPES = {"topics": "topic", "brokers": "broker", "groups": "group"}
-NOT_HERE = ("users", "clients", "ips", "client-metrics", "broker-loggers")
-OWN_SOURCE = {"topic": "DYNAMIC_TOPIC_CONFIG", "broker": "DYNAMIC_BROKER_CONFIG", "group": "DYNAMIC_GROUP_CONFIG"}
+ENTITY_TYPES = {
+    "topics": "topic",
+    "brokers": "broker",
+    "groups": "group",
+    "client-metrics": "client-metric",
+    "broker-loggers": "broker-logger",
+}
+SHORT = {
+    "--topic": "topic",
+    "--broker": "broker",
+    "--group": "group",
+    "--client-metrics": "client-metric",
+    "--broker-logger": "broker-logger",
+}
+NOT_HERE = {
+    "users": ("--user", "--user-defaults"),
+    "clients": ("--client", "--client-defaults"),
+    "ips": ("--ip", "--ip-defaults"),
+}
+"""Kinds whose settings are quotas and passwords, with their short flags."""
+OWN_SOURCE = {
+    "topic": "DYNAMIC_TOPIC_CONFIG",
+    "broker": "DYNAMIC_BROKER_CONFIG",
+    "group": "DYNAMIC_GROUP_CONFIG",
+    "client-metric": "DYNAMIC_CLIENT_METRICS_CONFIG",
+}
 CLUSTER_SOURCE = "DYNAMIC_DEFAULT_BROKER_CONFIG"
 EXAMPLES = (
     "mainstem configs --bootstrap-server localhost:9092 --describe --topic orders --all",
@@ -40,7 +62,7 @@ class Entity(NamedTuple):
 
     @property
     def plural(self) -> str:
-        return f"{self.kind}s"
+        return next(plural for plural, kind in ENTITY_TYPES.items() if kind == self.kind)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,14 +74,11 @@ def main(arguments: Sequence[str]) -> int:
     entity = read_entity(parser, options)
     if action == "--alter":
         check_alter(parser, options, entity)
-    connection = Connection(
-        bootstrap_servers=options.bootstrap_server, properties=properties_file(options.command_config)
-    )
-    admin = Admin.connect(connection)
-    if action == "--describe":
-        describe(admin, options, entity)
-    else:
-        alter(admin, options, entity)
+    with connected(options) as admin:
+        if action == "--describe":
+            describe(admin, options, entity)
+        else:
+            alter(admin, options, entity)
     return 0
 
 
@@ -69,13 +88,18 @@ def configs_parser() -> Parser:
     parser.flag("--describe", "print settings")
     parser.flag("--alter", "change settings")
     parser.flag("--all", "describe every setting, also the inherited ones")
-    parser.value("--entity-type", "TYPE", "topics, brokers or groups")
-    parser.value("--entity-name", "NAME", "the topic's name, the broker's id, or the group's name")
+    parser.value("--entity-type", "TYPE", ", ".join(ENTITY_TYPES))
+    parser.value("--entity-name", "NAME", "the topic's name, the broker's id, and so on")
     parser.flag("--entity-default", "with --entity-type brokers: the defaults of all brokers")
     parser.value("--topic", "TOPIC", "short for --entity-type topics --entity-name TOPIC")
     parser.value("--broker", "ID", "short for --entity-type brokers --entity-name ID")
     parser.flag("--broker-defaults", "short for --entity-type brokers --entity-default")
     parser.value("--group", "GROUP", "short for --entity-type groups --entity-name GROUP")
+    parser.value("--client-metrics", "NAME", "short for --entity-type client-metrics --entity-name NAME")
+    parser.value("--broker-logger", "ID", "short for --entity-type broker-loggers --entity-name ID")
+    for kind, (one, all_of_them) in NOT_HERE.items():
+        parser.value(one, "NAME", f"refused: {kind} have no settings here")
+        parser.flag(all_of_them, f"refused: {kind} have no settings here")
     parser.value("--add-config", "K=V,...", "settings to make; a value with commas goes in brackets: k=[a,b]")
     parser.value("--add-config-file", "FILE", "settings to make, from a properties file")
     parser.value("--delete-config", "K,...", "settings to take back")
@@ -85,35 +109,39 @@ def configs_parser() -> Parser:
 
 def read_entity(parser: Parser, options: argparse.Namespace) -> Entity:
     """What the command is about. Raises: UsageError."""
-    short = [name for name in ("--topic", "--broker", "--broker-defaults", "--group") if given(options, name)]
+    for kind, flags in NOT_HERE.items():
+        if any(given(options, flag) for flag in flags):
+            parser.error(no_settings(kind))
+    short = [name for name in (*SHORT, "--broker-defaults") if given(options, name)]
     long = [name for name in ("--entity-type", "--entity-name", "--entity-default") if given(options, name)]
     if short and long:
         parser.error("--entity-{type,name,default} should not be used in conjunction with specific entity flags")
     if len(short) > 1:
-        parser.error(f"only one of {' and '.join(short)} can be described or altered at a time")
+        parser.error(
+            "Only 'users' and 'clients' entity types may be specified together;"
+            f" {' and '.join(short)} are described and altered one at a time"
+        )
     entity = _short_entity(options, short[0]) if short else _long_entity(parser, options)
-    if entity.kind == "broker" and entity.name and not entity.name.isdecimal():
-        parser.error(f"The entity name for brokers must be a valid integer broker id, but it is: {entity.name}")
+    if entity.kind in ("broker", "broker-logger") and entity.name and not entity.name.isdecimal():
+        parser.error(f"The entity name for {entity.plural} must be a valid integer broker id, but it is: {entity.name}")
     return entity
 
 
+def no_settings(kind: str) -> str:
+    return f"{kind} have no settings here yet: this command does topics, brokers, groups and client-metrics"
+
+
 def _short_entity(options: argparse.Namespace, flag: str) -> Entity:
-    match flag:
-        case "--topic":
-            return Entity("topic", options.topic)
-        case "--broker":
-            return Entity("broker", options.broker)
-        case "--group":
-            return Entity("group", options.group)
-        case _:
-            return Entity("broker", "")
+    if flag == "--broker-defaults":
+        return Entity("broker", "")
+    return Entity(SHORT[flag], getattr(options, field(flag)))
 
 
 def _long_entity(parser: Parser, options: argparse.Namespace) -> Entity:
     if options.entity_type is None:
         parser.error("At least one entity type must be specified")
     if options.entity_type in NOT_HERE:
-        parser.error(f"there are no configurations of {options.entity_type} here yet")
+        parser.error(no_settings(options.entity_type))
     if options.entity_type not in ENTITY_TYPES:
         allowed = ", ".join(ENTITY_TYPES)
         parser.error(f"Invalid entity type {options.entity_type}, the entity type must be one of {allowed}")
@@ -126,26 +154,28 @@ def _long_entity(parser: Parser, options: argparse.Namespace) -> Entity:
 
 
 def check_alter(parser: Parser, options: argparse.Namespace, entity: Entity) -> None:
+    if entity.name is None and entity.kind == "broker":
+        parser.error(
+            "An entity-name or default entity must be specified with --alter of users, clients, brokers or ips"
+        )
     if entity.name is None:
         parser.error(f"An entity name must be specified with --alter of {entity.plural}")
     if not any(given(options, name) for name in ("--add-config", "--add-config-file", "--delete-config")):
         parser.error(
             "At least one of --add-config, --add-config-file, or --delete-config must be specified with --alter"
         )
-    parser.forbid(options, "--add-config", ("--add-config-file",))
+    if given(options, "--add-config") and given(options, "--add-config-file"):
+        parser.error("Only one of --add-config or --add-config-file must be specified")
 
 
 def describe(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
     documents = []
+    if entity.name and (problem := absence(admin, entity)) is not None:
+        # Kafka prints this and ends well: whoever looks for settings has found that there are none.
+        print_json([]) if options.json else print(problem)
+        return
     for each in entities(admin, entity):
-        try:
-            values = wanted_values(admin, each, with_all=options.all)
-        except RefusedError as error:
-            if error.code is not ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
-                raise
-            raise ConfigCommandError(
-                f"The topic '{each.name}' doesn't exist and doesn't have dynamic config."
-            ) from None
+        values = wanted_values(admin, each, with_all=options.all)
         if options.json:
             documents.append({"entity_type": each.plural, "entity_name": each.name, "configs": values})
             continue
@@ -156,26 +186,41 @@ def describe(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
         print_json(documents)
 
 
+def absence(admin: Admin, entity: Entity) -> str | None:
+    """That the one that is named does not exist. Raises: ConfigCommandError for a name no topic can have."""
+    assert entity.name is not None, "a kind is always there"
+    if entity.kind == "topic" and (problem := topic_name_problem(entity.name)) is not None:
+        raise ConfigCommandError(problem)
+    if entity.name in names_of(admin, entity.kind):
+        return None
+    return f"The {entity.kind} '{entity.name}' doesn't exist and doesn't have dynamic config."
+
+
 def entities(admin: Admin, entity: Entity) -> list[Entity]:
     """The one that is named, or all of its kind."""
     if entity.name is not None:
-        if entity.kind == "topic" and (problem := topic_name_problem(entity.name)) is not None:
-            raise ConfigCommandError(problem)
         return [entity]
-    match entity.kind:
+    names = names_of(admin, entity.kind)
+    return [Entity(entity.kind, name) for name in ([*names, ""] if entity.kind == "broker" else names)]
+
+
+def names_of(admin: Admin, kind: str) -> list[str]:
+    match kind:
         case "topic":
-            names = admin.topics()
-        case "broker":
-            names = [*map(str, admin.brokers()), ""]
+            return admin.topics()
+        case "broker" | "broker-logger":
+            return [str(broker) for broker in admin.brokers()]
+        case "group":
+            groups = [listing.group for listing in admin.groups().listings()]
+            return sorted({*groups, *admin.configured(kind)})
         case _:
-            names = [listing.group for listing in admin.groups().listings()]
-    return [Entity(entity.kind, name) for name in names]
+            return admin.configured(kind)
 
 
 def wanted_values(admin: Admin, entity: Entity, *, with_all: bool) -> list[ConfigValue]:
-    """All settings, or those that were made on the entity itself."""
+    """All settings, or those that were made on the entity itself; a logger has no other."""
     values = admin.configs(entity.kind, entity.name or "")
-    if with_all:
+    if with_all or entity.kind == "broker-logger":
         return values
     source = CLUSTER_SOURCE if entity == ("broker", "") else OWN_SOURCE[entity.kind]
     return [value for value in values if value.source == source]
@@ -223,7 +268,8 @@ def parse_added(text: str) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not re.fullmatch(r"[a-zA-Z0-9._-]+", key.strip()):
             raise ConfigCommandError(
-                f'Invalid entity config {pair!r}: all configs to be added must be in the format "key=val".'
+                f"requirement failed: Invalid entity config {pair!r}: all configs to be added must be in the format"
+                ' "key=val" or "key=[val1,val2]" to group values which contain commas.'
             )
         added[key.strip()] = value.strip().removeprefix("[").removesuffix("]").strip()
     return added

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from mainstem.cli.group_tables import PartitionLag
 from mainstem.client.admin import Admin
-from mainstem.client.groups import GroupInfo, MemberInfo
-from mainstem.model.errors import MainstemError
+from mainstem.client.group_descriptions import GroupInfo, MemberInfo
+from mainstem.client.groups import Committed
+from mainstem.client.offsets import LATEST, list_offsets
+from mainstem.model.errors import ErrorCode, MainstemError
 from mainstem.model.ids import TopicPartition
 
 SCENARIOS = (
@@ -28,13 +30,18 @@ SCENARIOS = (
 
 
 class ResetError(MainstemError):
-    """A reset that cannot be planned."""
+    """A reset that cannot be planned. `is_of_usage`: the command line is to blame, not the cluster."""
+
+    def __init__(self, message: str, *, is_of_usage: bool = False) -> None:
+        super().__init__(message)
+        self.is_of_usage = is_of_usage
 
 
-def group_lags(admin: Admin, group: GroupInfo, committed: Mapping[TopicPartition, int]) -> Iterator[PartitionLag]:
+def group_lags(admin: Admin, group: GroupInfo, committed: Mapping[TopicPartition, Committed]) -> Iterator[PartitionLag]:
     """What each member reads, the busiest member first; then what nobody reads any more."""
     owned = [partition for member in group.members for partition in member.assignment]
-    ends = admin.end_offsets(sorted({*owned, *committed}))
+    found = list_offsets(admin.cluster, sorted({*owned, *committed}), LATEST)
+    ends = {partition: each.offset for partition, each in found.items() if each.error is ErrorCode.NONE}
     for member in sorted(group.members, key=lambda member: -len(member.assignment)):
         for partition in member.assignment:
             yield _lag(group.group, partition, committed, ends, member)
@@ -45,22 +52,36 @@ def group_lags(admin: Admin, group: GroupInfo, committed: Mapping[TopicPartition
 def _lag(
     group: str,
     partition: TopicPartition,
-    committed: Mapping[TopicPartition, int],
+    committed: Mapping[TopicPartition, Committed],
     ends: Mapping[TopicPartition, int],
     member: MemberInfo | None,
 ) -> PartitionLag:
-    current, end = committed.get(partition), ends.get(partition)
+    at, end = committed.get(partition), ends.get(partition)
     return PartitionLag(
         group=group,
         topic=partition.topic,
         partition=partition.partition,
-        current_offset=current,
+        leader_epoch=at.leader_epoch if at is not None else None,
+        current_offset=at.offset if at is not None else None,
         log_end_offset=end,
-        lag=end - current if end is not None and current is not None else None,
+        lag=end - at.offset if end is not None and at is not None else None,
         consumer_id=member.member_id if member is not None else None,
         host=member.host if member is not None else None,
         client_id=member.client_id if member is not None else None,
     )
+
+
+def wanted_partitions(admin: Admin, topics: Sequence[str]) -> list[TopicPartition]:
+    """`orders` is all of a topic, `orders:0,2` some of it. Raises: ResetError, RefusedError for an unknown topic."""
+    chosen: list[TopicPartition] = []
+    for text in topics:
+        topic, colon, numbers = text.partition(":")
+        if colon:
+            chosen += [TopicPartition(topic, _partition(number, text)) for number in numbers.split(",")]
+        else:
+            (described,) = admin.describe_topics([topic])
+            chosen += [TopicPartition(topic, each.partition) for each in described.partitions]
+    return sorted(set(chosen))
 
 
 class OffsetReset:
@@ -95,23 +116,14 @@ class OffsetReset:
         return self._from_time(partitions, datetime.now(UTC) - parse_duration(options.by_duration))
 
     def _scope(self, options: argparse.Namespace) -> list[TopicPartition]:
-        """`orders` is all of a topic, `orders:0,2` some of it; `--all-topics` what has offsets."""
-        if options.all_topics:
-            return sorted(self._committed)
-        chosen: list[TopicPartition] = []
-        for text in options.topic:
-            topic, colon, numbers = text.partition(":")
-            if colon:
-                chosen += [TopicPartition(topic, _partition(number, text)) for number in numbers.split(",")]
-            else:
-                (described,) = self._admin.describe_topics([topic])
-                chosen += [TopicPartition(topic, each.partition) for each in described.partitions]
-        return sorted(set(chosen))
+        """What `--topic` names, or with `--all-topics` what has offsets."""
+        return sorted(self._committed) if options.all_topics else wanted_partitions(self._admin, options.topic)
 
     def _current(self, partition: TopicPartition) -> int:
         if partition not in self._committed:
             raise ResetError(
-                f"Cannot shift offset for partition {partition} since there is no current committed offset"
+                f"Cannot shift offset for partition {partition} since there is no current committed offset",
+                is_of_usage=True,
             )
         return self._committed[partition]
 
@@ -127,8 +139,9 @@ class OffsetReset:
         offsets = self._known(partitions, self._admin.offsets_at(partitions, round(when.timestamp() * 1000)))
         late = [partition for partition, offset in offsets.items() if offset < 0]
         for partition in late:
-            self._warn(
-                f"Warn: Partition {partition.partition} from topic {partition.topic} has no record from then on."
+            # Kafka's words, also where the partition has records and all of them are older.
+            print(
+                f"\nWarn: Partition {partition.partition} from topic {partition.topic} is empty."
                 " Falling back to latest known offset."
             )
         return offsets | self._known(late, self._admin.end_offsets(late))
@@ -152,7 +165,7 @@ class OffsetReset:
 
 def _partition(number: str, text: str) -> int:
     if not (number.isascii() and number.isdecimal()):
-        raise ResetError(f"Invalid partition '{number}' specified in topic arg '{text}'")
+        raise ResetError(f"Invalid partition '{number}' specified in topic arg '{text}''", is_of_usage=True)
     return int(number)
 
 

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from mainstem.cli.output import row, width_of
-from mainstem.client.groups import GroupInfo, GroupListing, MemberInfo
+from mainstem.client.group_descriptions import GroupInfo, MemberInfo
+from mainstem.client.groups import GroupListing
+from mainstem.client.kafka_errors import description, exception_class
+from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
 
 NOTHING = "-"
@@ -22,6 +25,7 @@ class PartitionLag(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     topic: str | None
     partition: int | None
+    leader_epoch: int | None
     current_offset: int | None
     log_end_offset: int | None
     lag: int | None
@@ -43,42 +47,44 @@ def groups_table(listings: Sequence[GroupListing], *, with_type: bool, with_stat
     return "\n".join(lines)
 
 
-def offsets_table(lags: Sequence[PartitionLag]) -> str:
-    header = (
-        "GROUP",
-        "TOPIC",
-        "PARTITION",
-        "CURRENT-OFFSET",
-        "LOG-END-OFFSET",
-        "LAG",
-        "CONSUMER-ID",
-        "HOST",
-        "CLIENT-ID",
-    )
-    cells = [[NOTHING if value is None else str(value) for value in msgspec.structs.astuple(lag)] for lag in lags]
+def offsets_table(lags: Sequence[PartitionLag], *, with_epochs: bool = False) -> str:
+    columns = {
+        "GROUP": ("group", COLUMN),
+        "TOPIC": ("topic", COLUMN),
+        "PARTITION": ("partition", 10),
+        "LEADER-EPOCH": ("leader_epoch", COLUMN),
+        "CURRENT-OFFSET": ("current_offset", COLUMN),
+        "LOG-END-OFFSET": ("log_end_offset", COLUMN),
+        "LAG": ("lag", COLUMN),
+        "CONSUMER-ID": ("consumer_id", COLUMN),
+        "HOST": ("host", COLUMN),
+        "CLIENT-ID": ("client_id", 0),
+    }
+    if not with_epochs:
+        del columns["LEADER-EPOCH"]
+    cells = [[_text(getattr(lag, name)) for name, _ in columns.values()] for lag in lags]
+    # Kafka lets these four columns grow with what is in them, and no other.
     widths = [
-        width_of([line[0] for line in cells], COLUMN),
-        width_of([line[1] for line in cells], COLUMN),
-        10,
-        COLUMN,
-        COLUMN,
-        COLUMN,
-        width_of([line[6] for line in cells], COLUMN),
-        width_of([line[7] for line in cells], COLUMN),
-        0,
+        width_of([line[number] for line in cells], least)
+        if title in ("GROUP", "TOPIC", "CONSUMER-ID", "HOST")
+        else least
+        for number, (title, (_, least)) in enumerate(columns.items())
     ]
-    return "\n".join(["", *(row(line, widths) for line in [header, *cells])])
+    return "\n".join(["", *(row(line, widths) for line in [list(columns), *cells])])
 
 
 def members_table(group: GroupInfo, *, with_assignment: bool) -> str:
     members = group.members
     has_instances = any(member.group_instance_id for member in members)
+    # A group on its way from one protocol to the other: of each member it is told which one it speaks.
+    is_mixed = {True, False} <= {member.is_upgraded for member in members}
     titles = ["GROUP", "CONSUMER-ID"]
     titles += ["GROUP-INSTANCE-ID"] if has_instances else []
     titles += ["HOST", "CLIENT-ID", "#PARTITIONS"]
     titles += ["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT"] if with_assignment else []
-    cells = [_member_cells(group.group, member, has_instances, with_assignment) for member in members]
-    least = {"GROUP-INSTANCE-ID": 17, "CURRENT-ASSIGNMENT": 20, "TARGET-ASSIGNMENT": 20}
+    titles += ["UPGRADED"] if with_assignment and is_mixed else []
+    cells = [_member_cells(group, member, has_instances, with_assignment)[: len(titles)] for member in members]
+    least = {"GROUP-INSTANCE-ID": 17, "CURRENT-ASSIGNMENT": 20, "TARGET-ASSIGNMENT": 20, "UPGRADED": 0}
     widths = [
         width_of([line[number] for line in cells], least.get(title, COLUMN)) for number, title in enumerate(titles)
     ]
@@ -87,13 +93,23 @@ def members_table(group: GroupInfo, *, with_assignment: bool) -> str:
     return "\n".join(["", *(row(line, widths) + end for line in [titles, *cells])])
 
 
-def _member_cells(group: str, member: MemberInfo, has_instances: bool, with_assignment: bool) -> list[str]:
-    cells = [group, member.member_id]
+def _member_cells(group: GroupInfo, member: MemberInfo, has_instances: bool, with_assignment: bool) -> list[str]:
+    cells = [group.group, member.member_id]
     cells += [member.group_instance_id] if has_instances else []
     cells += [member.host, member.client_id, str(len(member.assignment))]
-    # Epochs and targets belong to groups of the consumer protocol; the client library does not tell them.
-    cells += [NOTHING, assignment_text(member.assignment), NOTHING, NOTHING] if with_assignment else []
+    if with_assignment:
+        cells += [
+            _text(member.member_epoch),
+            assignment_text(member.assignment),
+            _text(group.target_assignment_epoch),
+            assignment_text(member.target_assignment),
+            "true" if member.is_upgraded else "false",
+        ]
     return cells
+
+
+def _text(value: object) -> str:
+    return NOTHING if value is None else str(value)
 
 
 def assignment_text(assignment: Sequence[TopicPartition]) -> str:
@@ -105,12 +121,27 @@ def assignment_text(assignment: Sequence[TopicPartition]) -> str:
     return ";".join(topics) or NOTHING
 
 
-def states_table(group: GroupInfo) -> str:
+def states_table(group: GroupInfo, *, with_epochs: bool = False) -> str:
     coordinator = f"{group.coordinator}  ({group.coordinator_id})"
-    header = ("GROUP", "COORDINATOR (ID)", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS")
-    cells = (group.group, coordinator, group.assignor or NOTHING, group.state, len(group.members))
-    widths = (max(COLUMN, len(group.group)), max(25, len(coordinator)), 20, 20, 0)
-    return "\n".join(["", row(header, widths), row(cells, widths)])
+    header = ["GROUP", "COORDINATOR (ID)", "ASSIGNMENT-STRATEGY", "STATE"]
+    cells = [group.group, coordinator, group.assignor or NOTHING, group.state]
+    widths = [max(COLUMN, len(group.group)), max(25, len(coordinator)), 20, 20]
+    if with_epochs:
+        header += ["GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH"]
+        cells += [_text(group.group_epoch), _text(group.target_assignment_epoch)]
+        widths += [COLUMN, 25]
+    return "\n".join(["", row([*header, "#MEMBERS"], [*widths, 0]), row([*cells, len(group.members)], [*widths, 0])])
+
+
+def deleted_offsets_table(results: Mapping[TopicPartition, ErrorCode]) -> str:
+    """Partition -1 is that of a topic that does not exist."""
+    widths = (width_of([each.topic for each in results], COLUMN), 10, 15)
+    lines = [row(("TOPIC", "PARTITION", "STATUS"), widths)]
+    for each, code in sorted(results.items(), key=lambda item: f"{item[0].topic}{item[0].partition}"):
+        number = str(each.partition) if each.partition >= 0 else NOTHING
+        status = "Successful" if code is ErrorCode.NONE else f"Error: {exception_class(code)}: {description(code)}"
+        lines.append(row((each.topic, number, status), widths))
+    return "\n".join(["", *lines])
 
 
 def reset_table(plans: Mapping[str, Mapping[TopicPartition, int]]) -> str:
@@ -121,12 +152,12 @@ def reset_table(plans: Mapping[str, Mapping[TopicPartition, int]]) -> str:
     return "\n".join(["", *lines])
 
 
-def reset_csv(plans: Mapping[str, Mapping[TopicPartition, int]]) -> str:
-    """`topic,partition,offset` lines for one group, with the group in front for several. Kafka's form."""
+def reset_csv(plans: Mapping[str, Mapping[TopicPartition, int]], *, with_group: bool) -> str:
+    """`topic,partition,offset` lines, with the group in front if there are several. Kafka's form."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for group, plan in plans.items():
         for each, offset in sorted(plan.items()):
             cells = (each.topic, each.partition, offset)
-            writer.writerow(cells if len(plans) == 1 else (group, *cells))
+            writer.writerow((group, *cells) if with_group else cells)
     return text.getvalue()

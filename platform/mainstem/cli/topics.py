@@ -6,23 +6,19 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from mainstem.cli.arguments import Parser, given, key_values, properties_file
-from mainstem.cli.output import print_json
-from mainstem.client.admin import Admin, PartitionInfo, TopicInfo
-from mainstem.client.configs import ConfigValue
-from mainstem.client.connection import Connection
+from mainstem.cli.arguments import Parser, key_values
+from mainstem.cli.cluster_commands import connected
+from mainstem.cli.output import print_error, print_json
+from mainstem.cli.topic_descriptions import REPORTS, describe
+from mainstem.client.admin import Admin
 from mainstem.client.errors import RefusedError
+from mainstem.client.topics import PARTITIONS_PER_RESPONSE
 from mainstem.model.errors import ErrorCode, MainstemError
+from mainstem.model.ids import NO_TOPIC_ID, topic_id_from_text, topic_id_text
 from mainstem.model.topic import INTERNAL_TOPICS
 
 REPLICATION_FACTOR_MAX = 32767
 ACTIONS = ("--list", "--describe", "--create", "--alter", "--delete")
-REPORTS = (
-    "--under-replicated-partitions",
-    "--unavailable-partitions",
-    "--under-min-isr-partitions",
-    "--at-min-isr-partitions",
-)
 EXAMPLES = (
     "mainstem topics --bootstrap-server localhost:9092 --list",
     "mainstem topics --bootstrap-server localhost:9092 --create --topic orders --partitions 3",
@@ -46,10 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     action = parser.exactly_one(options, ACTIONS)
     check(parser, options, action)
     try:
-        connection = Connection(
-            bootstrap_servers=options.bootstrap_server, properties=properties_file(options.command_config)
-        )
-        run(Admin.connect(connection), options, action)
+        with connected(options) as admin:
+            run(admin, options, action)
     except (RefusedError, TopicCommandError) as error:
         print(f"Error while executing topic command : {error}")
         return 1
@@ -65,6 +59,7 @@ def topics_parser() -> Parser:
     parser.flag("--alter", "raise the number of partitions")
     parser.flag("--delete", "delete topics")
     parser.value("--topic", "TOPIC", "the topic; except with --create a regular expression is taken")
+    parser.value("--topic-id", "ID", "with --describe: the topic of this id")
     parser.value("--partitions", "N", "how many partitions; the broker's num.partitions if not given", kind=int)
     parser.value("--replication-factor", "N", "how many replicas; the broker's default if not given", kind=int)
     parser.value(
@@ -81,6 +76,16 @@ def topics_parser() -> Parser:
     parser.flag("--unavailable-partitions", "describe only partitions without a live leader")
     parser.flag("--under-min-isr-partitions", "describe only partitions below min.insync.replicas")
     parser.flag("--at-min-isr-partitions", "describe only partitions at min.insync.replicas")
+    parser.value(
+        "--partition-size-limit-per-response",
+        "N",
+        "with --describe: how many partitions to ask for at a time",
+        kind=int,
+        default=PARTITIONS_PER_RESPONSE,
+    )
+    parser.values(
+        "--delete-config", "KEY", "ignored, as since Kafka 4.0: `mainstem configs --alter --delete-config` does it"
+    )
     parser.flag("--json", "print --list and --describe as JSON")
     return parser
 
@@ -91,20 +96,23 @@ def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
         parser.require(options, "--topic")
     if action == "--alter":
         parser.require(options, "--partitions")
-    only = {
+    create, describe_only = ("--create",), ("--describe",)
+    allowed = {
         "--partitions": ("--create", "--alter"),
         "--replica-assignment": ("--create", "--alter"),
-        "--replication-factor": ("--create",),
-        "--config": ("--create",),
-        "--if-not-exists": ("--create",),
+        "--replication-factor": create,
+        "--config": create,
+        "--delete-config": create,
+        "--if-not-exists": create,
         "--if-exists": ("--alter", "--delete", "--describe"),
         "--exclude-internal": ("--list", "--describe"),
-        "--topics-with-overrides": ("--describe",),
+        "--topics-with-overrides": describe_only,
+        "--topic-id": describe_only,
         "--json": ("--list", "--describe"),
-    } | dict.fromkeys(REPORTS, ("--describe",))
-    for name, actions in only.items():
-        if given(options, name) and action not in actions:
-            parser.error(f'Option "{name}" can\'t be used with option "{action}"')
+    }
+    parser.only(options, action, allowed | dict.fromkeys(REPORTS, describe_only))
+    if options.delete_config:
+        print_error("--delete-config does nothing since Kafka 4.0; see `mainstem configs --help`")
     for name in REPORTS:
         parser.forbid(options, name, ("--topics-with-overrides",))
     if action == "--create":
@@ -122,14 +130,15 @@ def run(admin: Admin, options: argparse.Namespace, action: str) -> None:
         case "--create":
             create(admin, options)
         case "--describe":
-            describe(admin, options)
+            limit = options.partition_size_limit_per_response
+            describe(admin, admin.topic_admin.describe(described(admin, options), limit), options)
         case "--alter":
             assignment = assignments(options.replica_assignment)
             for topic in admin.describe_topics(existing(admin, options)):
                 added = assignment[len(topic.partitions) :]
-                admin.add_partitions(topic.name, options.partitions, added)
+                admin.topic_admin.add_partitions(topic.name, options.partitions, added)
         case "--delete":
-            admin.delete_topics(existing(admin, options))
+            admin.topic_admin.delete(existing(admin, options))
 
 
 def matching(admin: Admin, options: argparse.Namespace) -> list[str]:
@@ -152,6 +161,22 @@ def existing(admin: Admin, options: argparse.Namespace) -> list[str]:
     return names
 
 
+def described(admin: Admin, options: argparse.Namespace) -> list[str]:
+    """The topics that `--describe` is about. Raises: TopicCommandError."""
+    if options.topic_id is None:
+        return existing(admin, options)
+    try:
+        wanted = topic_id_from_text(options.topic_id)
+    except ValueError as error:
+        raise TopicCommandError(f"{options.topic_id} is not a topic id: {error}") from None
+    names = [name for name, topic_id in admin.topic_admin.ids().items() if topic_id == topic_id_text(wanted)]
+    if wanted == NO_TOPIC_ID:
+        return matching(admin, options)
+    if not names and not options.if_exists:
+        raise TopicCommandError(f"TopicId '{options.topic_id}' does not exist as expected")
+    return names
+
+
 def create(admin: Admin, options: argparse.Namespace) -> None:
     if "." in options.topic or "_" in options.topic:
         print(COLLISION_WARNING)
@@ -160,10 +185,12 @@ def create(admin: Admin, options: argparse.Namespace) -> None:
     if options.partitions is not None and options.partitions < 1:
         raise TopicCommandError("The partitions must be greater than 0")
     if not all("=" in config for config in options.config):
-        raise TopicCommandError('Invalid topic config: all configs to be added must be in the format "key=val".')
+        raise TopicCommandError(
+            'requirement failed: Invalid topic config: all configs to be added must be in the format "key=val".'
+        )
     configs = {key: value.strip() for key, value in key_values(options.config).items()}
     try:
-        admin.create_topic(
+        admin.topic_admin.create(
             options.topic,
             partitions=options.partitions,
             replication_factor=options.replication_factor,
@@ -187,79 +214,8 @@ def assignments(text: str | None) -> list[list[int]]:
         raise TopicCommandError(f"{text} is not a replica assignment; the form is 1:2,2:3") from None
     for number, brokers in enumerate(found):
         if len(set(brokers)) < len(brokers):
-            raise TopicCommandError(f"Partition replica lists may not contain duplicate entries: {brokers}")
+            twice = ", ".join(str(broker) for broker in dict.fromkeys(brokers) if brokers.count(broker) > 1)
+            raise TopicCommandError(f"Partition replica lists may not contain duplicate entries: {twice}")
         if len(brokers) != len(found[0]):
             raise TopicCommandError(f"Partition {number} has different replication factor: {brokers}")
     return found
-
-
-def describe(admin: Admin, options: argparse.Namespace) -> None:
-    live = set(admin.brokers())
-    described = []
-    for topic in admin.describe_topics(existing(admin, options)):
-        configs = admin.configs("topic", topic.name)
-        partitions = [each for each in topic.partitions if is_wanted(each, configs, live, options)]
-        own = [config for config in configs if not config.is_default]
-        if options.json:
-            described.append(as_json(topic, own, partitions))
-            continue
-        is_report = any(given(options, report) for report in REPORTS)
-        if not is_report and (own or not options.topics_with_overrides):
-            print(topic_line(topic, own))
-        if not options.topics_with_overrides:
-            for partition in partitions:
-                print(partition_line(topic.name, partition))
-    if options.json:
-        print_json(described)
-
-
-def is_wanted(
-    partition: PartitionInfo, configs: Sequence[ConfigValue], live: set[int], options: argparse.Namespace
-) -> bool:
-    """Whether a report asks for this partition; without a report all are wanted."""
-    if not any(given(options, report) for report in REPORTS):
-        return True
-    least = int(next(each.value or 1 for each in configs if each.name == "min.insync.replicas"))
-    in_sync = len(partition.isr)
-    return (
-        (options.under_replicated_partitions and in_sync < len(partition.replicas))
-        or (options.unavailable_partitions and partition.leader not in live)
-        or (options.under_min_isr_partitions and (partition.leader is None or in_sync < least))
-        or (options.at_min_isr_partitions and in_sync == least)
-    )
-
-
-def topic_line(topic: TopicInfo, own: Sequence[ConfigValue]) -> str:
-    fields = [f"Topic: {topic.name}"]
-    if topic.topic_id is not None:
-        fields.append(f"TopicId: {topic.topic_id}")
-    fields += [
-        f"PartitionCount: {len(topic.partitions)}",
-        f"ReplicationFactor: {len(topic.partitions[0].replicas)}",
-        f"Configs: {','.join(f'{config.name}={config.value}' for config in own)}",
-    ]
-    return "\t".join(fields)
-
-
-def partition_line(topic: str, partition: PartitionInfo) -> str:
-    """Eligible leader replicas are printed as Kafka's tool does for brokers that do not tell them."""
-    return "\t".join(
-        [
-            f"\tTopic: {topic}",
-            f"Partition: {partition.partition}",
-            f"Leader: {'none' if partition.leader is None else partition.leader}",
-            f"Replicas: {','.join(map(str, partition.replicas))}",
-            f"Isr: {','.join(map(str, partition.isr))}",
-            "Elr: N/A",
-            "LastKnownElr: N/A",
-        ]
-    )
-
-
-def as_json(topic: TopicInfo, own: Sequence[ConfigValue], partitions: Sequence[PartitionInfo]) -> dict[str, object]:
-    return {
-        "topic": topic.name,
-        "topic_id": topic.topic_id,
-        "configs": {config.name: config.value for config in own},
-        "partitions": list(partitions),
-    }

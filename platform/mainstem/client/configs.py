@@ -1,4 +1,4 @@
-"""Configurations of topics, brokers and groups: read and changed with the protocol itself, or through the library."""
+"""Configurations of topics, brokers, groups and client metrics: listed, read and changed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mainstem.client.errors import RefusedError, error_of
+from mainstem.client.errors import check
 from mainstem.client.protocol import ProtocolConnection
-from mainstem.model.errors import ErrorCode
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -22,8 +21,9 @@ from mainstem.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from mainstem.wire.messages.list_config_resources import ListConfigResourcesRequest, ListConfigResourcesResponse
 
-RESOURCE_TYPES = {"topic": 2, "broker": 4, "group": 32}
+RESOURCE_TYPES = {"topic": 2, "broker": 4, "broker-logger": 8, "client-metric": 16, "group": 32}
 SOURCES = {
     1: "DYNAMIC_TOPIC_CONFIG",
     2: "DYNAMIC_BROKER_CONFIG",
@@ -58,13 +58,22 @@ class ConfigValue(msgspec.Struct, frozen=True, kw_only=True):
     synonyms: tuple[ConfigSetting, ...]
 
 
+def resources(broker: ProtocolConnection, kind: str) -> list[str]:
+    """Names of the kind that have a configuration of their own (KIP-1142). Raises: UnreachableError, RefusedError."""
+    request = ListConfigResourcesRequest(resource_types=[RESOURCE_TYPES[kind]])
+    answer = broker.ask(ApiKey.LIST_CONFIG_RESOURCES, request)
+    assert isinstance(answer, ListConfigResourcesResponse), answer
+    check(answer.error_code)
+    return sorted(each.resource_name for each in answer.config_resources if each.resource_type == RESOURCE_TYPES[kind])
+
+
 def describe(broker: ProtocolConnection, kind: str, name: str) -> list[ConfigValue]:
     """Sorted by name. `kind` is one of RESOURCE_TYPES. Raises: UnreachableError, RefusedError."""
     wanted = DescribeConfigsResource(resource_type=RESOURCE_TYPES[kind], resource_name=name, configuration_keys=None)
     answer = broker.ask(ApiKey.DESCRIBE_CONFIGS, DescribeConfigsRequest(resources=[wanted], include_synonyms=True))
     assert isinstance(answer, DescribeConfigsResponse), answer
     (result,) = answer.results
-    _check(result.error_code, result.error_message)
+    check(result.error_code, result.error_message)
     return sorted((_value(config) for config in result.configs), key=lambda value: value.name)
 
 
@@ -78,13 +87,7 @@ def alter(broker: ProtocolConnection, kind: str, name: str, changes: Mapping[str
     answer = broker.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, IncrementalAlterConfigsRequest(resources=[resource]))
     assert isinstance(answer, IncrementalAlterConfigsResponse), answer
     (response,) = answer.responses
-    _check(response.error_code, response.error_message)
-
-
-def _check(error_code: int, message: str | None) -> None:
-    if error_code != ErrorCode.NONE:
-        code = error_of(error_code)
-        raise RefusedError(code, message or code.name)
+    check(response.error_code, response.error_message)
 
 
 def _value(config: DescribeConfigsResourceResult) -> ConfigValue:

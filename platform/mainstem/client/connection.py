@@ -8,11 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-
 from mainstem.client.errors import UnreachableError
 from mainstem.model.configs.key import split_list
-from mainstem.model.configs.nearest import suggestion
 from mainstem.model.errors import ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -38,7 +35,7 @@ _OTHER_NAMES = {
 }
 """Properties of the Java clients that librdkafka calls otherwise, or has no use for (None)."""
 
-_COMMON_NAMES = (
+COMMON_NAMES = (
     "acks",
     "auto.offset.reset",
     "batch.size",
@@ -118,16 +115,6 @@ class Connection:
             else:
                 return
         raise UnreachableError(self.bootstrap_servers, reasons[0])
-
-
-def refused_property(error: KafkaException) -> ConfigError:
-    """librdkafka names the property it does not know, or whose value it does not take, in its message only."""
-    text = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error)
-    _, quote, rest = text.partition('"')
-    name = rest.partition('"')[0] if quote else "client property"
-    if "No such configuration property" in text:
-        return ConfigError(name, "…", f"no client has this property{suggestion(name, _COMMON_NAMES)}")
-    return ConfigError(name, "…", text)
 
 
 def _silent_logger() -> logging.Logger:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from mainstem.client.connection import Connection, refused_property
-from mainstem.client.errors import translated
+from mainstem.client.connection import Connection
+from mainstem.client.librdkafka import refused_property, translated
 
 POLL_S = 0.1
 TIMESTAMP_TYPES = (None, "CreateTime", "LogAppendTime")

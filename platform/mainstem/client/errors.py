@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError, KafkaException
-
+from mainstem.client.kafka_errors import description, exception_class
 from mainstem.model.errors import ErrorCode, MainstemError
-
-_UNREACHABLE = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError._TIMED_OUT_QUEUE,
-        KafkaError._SSL,
-        KafkaError._AUTHENTICATION,
-    }
-)
 
 
 class UnreachableError(MainstemError):
@@ -40,16 +27,22 @@ class RefusedError(MainstemError):
         self.code = code
         self.message = message
 
+    @property
+    def as_java(self) -> str:
+        """With the exception's class in front, as Kafka's tools print the cause of a failure."""
+        return f"{exception_class(self.code)}: {self.message}"
 
-def translated(error: KafkaException, bootstrap_servers: str) -> MainstemError:
-    """The exception of ours that says what a `KafkaException` means."""
-    kafka_error = error.args[0]
-    if not isinstance(kafka_error, KafkaError):
-        return RefusedError(ErrorCode.UNKNOWN_SERVER_ERROR, str(error))
-    message = without_prefix(kafka_error.str())
-    if kafka_error.code() in _UNREACHABLE:
-        return UnreachableError(bootstrap_servers, message)
-    return RefusedError(error_of(kafka_error.code()), message)
+
+def refusal(number: int, message: str | None = None) -> RefusedError:
+    """The exception for an error code in an answer; without a message of the broker's with Kafka's own words."""
+    code = error_of(number)
+    return RefusedError(code, message or description(code))
+
+
+def check(number: int, message: str | None = None) -> None:
+    """Raises: RefusedError if `number` is an error."""
+    if number != ErrorCode.NONE:
+        raise refusal(number, message)
 
 
 def error_of(number: int) -> ErrorCode:
@@ -58,8 +51,3 @@ def error_of(number: int) -> ErrorCode:
         return ErrorCode(number)
     except ValueError:
         return ErrorCode.UNKNOWN_SERVER_ERROR
-
-
-def without_prefix(text: str) -> str:
-    """librdkafka marks what is a broker's own error (`Broker: `) and what is its own (`Local: `)."""
-    return text.removeprefix("Broker: ").removeprefix("Local: ")

@@ -8,8 +8,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from mainstem.client.connection import Connection, refused_property
-from mainstem.client.errors import translated, without_prefix
+from mainstem.client.connection import Connection
+from mainstem.client.librdkafka import refused_property, translated, without_prefix
 
 Header = tuple[str, bytes | None]
 ALL_ACKS = ("-1", "all")

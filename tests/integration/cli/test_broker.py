@@ -29,7 +29,8 @@ def running(*arguments: str, port: int, cwd: Path) -> Iterator[Admin]:
     command = [sys.executable, "-c", CODE, "broker", *arguments]
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as broker:
         try:
-            yield wait_until_it_answers(broker, port)
+            with wait_until_it_answers(broker, port) as admin:
+                yield admin
         finally:
             broker.send_signal(signal.SIGTERM)
             output, _ = broker.communicate(timeout=60)

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.client.admin import Admin
-from mainstem.client.connection import Connection
-from mainstem.client.errors import RefusedError
-
 from .conftest import Run
 
 
@@ -92,14 +88,13 @@ def test_settings_from_a_file(mainstem: Run, tmp_path: Path) -> None:
     ("line", "problem"),
     [
         ("--alter --topic there --add-config retention.ms=x", "retention.ms='x' is not valid: a number of at least -1"),
-        ("--alter --topic there --add-config retention.ms", 'must be in the format "key=val"'),
-        ("--alter --topic there --add-config 'a b=c'", 'must be in the format "key=val"'),
+        ("--alter --topic there --add-config retention.ms", 'must be in the format "key=val" or'),
+        ("--alter --topic there --add-config 'a b=c'", 'must be in the format "key=val" or'),
         ("--alter --topic there --add-config no.such.key=1", "unknown topic config name"),
         ("--alter --topic there --delete-config segment.ms", "Invalid config(s): segment.ms"),
         ("--alter --broker 1 --add-config num.partitions=3", "num.partitions is read at start only"),
-        ("--describe --topic nowhere", "The topic 'nowhere' doesn't exist and doesn't have dynamic config."),
         ("--describe --topic 'no where'", "topic name 'no where' has a character other than"),
-        ("--describe --broker 7", "there is no broker 7"),
+        ("--alter --broker 7 --add-config log.cleaner.threads=2", "there is no broker 7"),
     ],
 )
 def test_what_cannot_be_done_is_said(mainstem: Run, line: str, problem: str) -> None:
@@ -109,20 +104,11 @@ def test_what_cannot_be_done_is_said(mainstem: Run, line: str, problem: str) -> 
     assert problem in finished.err
 
 
-class Encrypted(Connection):
-    """Makes the administrator go through the client library, as it must where connections are not plain."""
-
-    is_plain = False
-
-
-def test_over_other_than_plain_connections_the_client_library_does_it(bootstrap: str) -> None:
-    admin = Admin.connect(Encrypted(bootstrap_servers=bootstrap))
-    admin.create_topic("library")
-    admin.alter_configs("topic", "library", {"retention.ms": "5", "segment.ms": "6"})
-    admin.alter_configs("topic", "library", {"segment.ms": None})
-    own = [config for config in admin.configs("topic", "library") if not config.is_default]
-    assert [(config.name, config.value, config.source) for config in own] == [
-        ("retention.ms", "5", "DYNAMIC_TOPIC_CONFIG")
-    ]
-    with pytest.raises(RefusedError, match="plain connections only"):
-        admin.configs("broker", "")
+@pytest.mark.parametrize(
+    ("entity", "name"), [("topic", "nowhere"), ("broker", "7"), ("group", "nobody"), ("client-metric", "none")]
+)
+def test_what_does_not_exist_has_no_settings_and_that_is_no_failure(mainstem: Run, entity: str, name: str) -> None:
+    plural = "client-metrics" if entity == "client-metric" else f"{entity}s"
+    described = f"configs --describe --entity-type {plural} --entity-name {name}"
+    assert mainstem(described) == (0, f"The {entity} '{name}' doesn't exist and doesn't have dynamic config.\n", "")
+    assert mainstem(f"{described} --json").out == "[]\n"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mainstem.cli.group_offsets import ResetError, parse_datetime, parse_duration, read_plan
 from mainstem.cli.group_tables import (
     PartitionLag,
     assignment_text,
+    deleted_offsets_table,
     groups_table,
     members_table,
     offsets_table,
@@ -18,12 +20,15 @@ from mainstem.cli.group_tables import (
     reset_table,
     states_table,
 )
-from mainstem.client.groups import GroupInfo, GroupListing, MemberInfo
+from mainstem.client.group_descriptions import GroupInfo, MemberInfo
+from mainstem.client.groups import GroupListing
+from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
 
 MEMBER = "cc-32e91a87-e3a7-4449-88b1-c2486e9e6b0e"
 LIVE = GroupInfo(
     group="live",
+    type="Classic",
     state="Stable",
     assignor="range",
     coordinator="127.0.0.1:19092",
@@ -45,6 +50,7 @@ def lag(partition: int, offset: int | None, member: MemberInfo | None) -> Partit
         group="live" if member else "g1",
         topic="t",
         partition=partition,
+        leader_epoch=None,
         current_offset=offset,
         log_end_offset=2,
         lag=None if offset is None else 2 - offset,
@@ -55,11 +61,11 @@ def lag(partition: int, offset: int | None, member: MemberInfo | None) -> Partit
 
 
 def test_groups() -> None:
-    listings = [GroupListing(group="g1", type="Classic", state="Empty")]
+    listings = [GroupListing(group="g1", type="Classic", state="Empty", protocol="consumer")]
     assert groups_table(listings, with_type=False, with_state=True) == (
         "GROUP                     STATE               \ng1                        Empty               "
     )
-    listings.append(GroupListing(group="console-consumer-2799", type="Classic", state="Empty"))
+    listings.append(GroupListing(group="console-consumer-2799", type="Classic", state="Empty", protocol="consumer"))
     assert groups_table(listings, with_type=True, with_state=False) == (
         "GROUP                           TYPE                \n"
         "g1                              Classic             \n"
@@ -106,7 +112,13 @@ def test_members_with_their_partitions() -> None:
 def test_static_members_have_a_column_of_their_own() -> None:
     static = MemberInfo(member_id="m", group_instance_id="inst", client_id="c", host="/h", assignment=())
     group = GroupInfo(
-        group="g", state="Stable", assignor="range", coordinator="h:1", coordinator_id=1, members=(static,)
+        group="g",
+        type="Classic",
+        state="Stable",
+        assignor="range",
+        coordinator="h:1",
+        coordinator_id=1,
+        members=(static,),
     )
     assert members_table(group, with_assignment=False) == (
         "\nGROUP           CONSUMER-ID     GROUP-INSTANCE-ID HOST            CLIENT-ID       #PARTITIONS     \n"
@@ -121,6 +133,74 @@ def test_states() -> None:
     )
 
 
+MODERN = GroupInfo(
+    group="g",
+    type="Consumer",
+    state="Stable",
+    assignor="uniform",
+    coordinator="127.0.0.1:19092",
+    coordinator_id=1,
+    group_epoch=3,
+    target_assignment_epoch=2,
+    members=(
+        MemberInfo(
+            member_id="m",
+            group_instance_id="",
+            client_id="c",
+            host="/h",
+            assignment=(),
+            member_epoch=1,
+            target_assignment=(TopicPartition("t", 0),),
+            is_upgraded=True,
+        ),
+    ),
+)
+
+
+def test_members_of_the_consumer_protocol_have_epochs_and_targets() -> None:
+    assert members_table(MODERN, with_assignment=True).splitlines()[2] == (
+        "g               m               /h              c               0               "
+        "1               -                    2               t:0                 "
+    )
+
+
+def test_a_group_with_members_of_both_protocols_says_which_are_upgraded() -> None:
+    old = msgspec.structs.replace(MODERN.members[0], member_id="old", is_upgraded=False)
+    mixed = msgspec.structs.replace(MODERN, members=(*MODERN.members, old))
+    header, *rows = members_table(mixed, with_assignment=True).splitlines()[1:]
+    assert header.endswith("TARGET-EPOCH    TARGET-ASSIGNMENT    UPGRADED")
+    assert [row.split()[-1] for row in rows] == ["true", "false"]
+    assert "UPGRADED" not in members_table(mixed, with_assignment=False)
+
+
+def test_verbose_states_and_offsets_show_epochs() -> None:
+    assert states_table(MODERN, with_epochs=True) == (
+        "\nGROUP           COORDINATOR (ID)          ASSIGNMENT-STRATEGY  STATE                GROUP-EPOCH     "
+        "TARGET-ASSIGNMENT-EPOCH   #MEMBERS\n"
+        "g               127.0.0.1:19092  (1)      uniform              Stable               3               "
+        "2                         1"
+    )
+    assert offsets_table([lag(0, 1, None)], with_epochs=True) == (
+        "\nGROUP           TOPIC           PARTITION  LEADER-EPOCH    CURRENT-OFFSET  LOG-END-OFFSET  LAG             "
+        "CONSUMER-ID     HOST            CLIENT-ID\n"
+        "g1              t               0          -               1               2               1               "
+        "-               -               -"
+    )
+
+
+def test_deleted_offsets() -> None:
+    results = {
+        TopicPartition("t", 1): ErrorCode.NONE,
+        TopicPartition("nosuch", -1): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    }
+    assert deleted_offsets_table(results) == (
+        "\nTOPIC           PARTITION  STATUS         \n"
+        "nosuch          -          Error: org.apache.kafka.common.errors.UnknownTopicOrPartitionException:"
+        " This server does not host this topic-partition.\n"
+        "t               1          Successful     "
+    )
+
+
 def test_resets() -> None:
     plan = {"g1": {TopicPartition("t", 1): 1, TopicPartition("t", 0): 0}}
     assert reset_table(plan) == (
@@ -128,8 +208,8 @@ def test_resets() -> None:
         "g1                             t                              0          0              \n"
         "g1                             t                              1          1              "
     )
-    assert reset_csv(plan) == "t,0,0\nt,1,1\n"
-    assert reset_csv(plan | {"g2": {TopicPartition("u", 0): 3}}) == "g1,t,0,0\ng1,t,1,1\ng2,u,0,3\n"
+    assert reset_csv(plan, with_group=False) == "t,0,0\nt,1,1\n"
+    assert reset_csv(plan | {"g2": {TopicPartition("u", 0): 3}}, with_group=True) == "g1,t,0,0\ng1,t,1,1\ng2,u,0,3\n"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +227,7 @@ def test_assignments_are_grouped_by_topic(partitions: list[tuple[str, int]], tex
 def test_an_exported_plan_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "plan.csv"
     plans = {"g": {TopicPartition("t", 0): 5}, "h": {TopicPartition("u", 1): 6}}
-    path.write_text(reset_csv(plans))
+    path.write_text(reset_csv(plans, with_group=True))
     assert {group: read_plan(path, group) for group in plans} == plans
     path.write_text("t,0,5\n\n")
     assert read_plan(path, "g") == plans["g"]

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from mainstem.client.admin import Admin
 from mainstem.client.connection import Connection
-from mainstem.client.errors import RefusedError, UnreachableError, translated
+from mainstem.client.errors import RefusedError, UnreachableError
+from mainstem.client.librdkafka import translated
+from mainstem.client.producer import ConsoleProducer
 from mainstem.client.protocol import ProtocolConnection
 from mainstem.model.errors import ConfigError, ErrorCode
 from mainstem.wire.apis import ApiKey
@@ -74,7 +75,7 @@ def test_the_first_reason_is_told_when_none_is_reachable() -> None:
 def test_a_property_that_no_client_has_is_refused(free_port: int, name: str, value: str, problem: str) -> None:
     connection = Connection(bootstrap_servers=f"127.0.0.1:{free_port}", properties={name: value})
     with pytest.raises(ConfigError, match=problem):
-        Admin.connect(connection)
+        ConsoleProducer(connection, "topic", print)
 
 
 def test_errors_of_brokers_and_of_the_network_are_told_apart() -> None:
