@@ -46,6 +46,8 @@ class BrokerConfig:
     coordinator: str
     default_replication_factor: int
     delete_topic_enable: bool
+    faults_enable: bool
+    faults_seed: int
     fetch_max_bytes: int
     group_consumer_assignors: tuple[str, ...]
     group_consumer_heartbeat_interval_ms: int
@@ -283,6 +285,8 @@ def _check_contradictions(config: BrokerConfig) -> None:
             str(config.log_cleaner_min_compaction_lag_ms),
             f"at most log.cleaner.max.compaction.lag.ms, which is {config.log_cleaner_max_compaction_lag_ms}",
         )
+    if config.faults_enable and config.metrics_port is None:
+        raise ConfigError("faults.enable", "true", "it needs metrics.port, beside which /faults is served")
     if config.max_connections_per_ip == 0 and not config.max_connections_per_ip_overrides:
         raise ConfigError("max.connections.per.ip", "0", "0 needs max.connections.per.ip.overrides")
     if -1 < config.queued_max_request_bytes < config.socket_request_max_bytes:

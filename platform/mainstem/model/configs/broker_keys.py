@@ -89,6 +89,18 @@ _NODE = [
         NotEmpty(),
     ),
     fixed(
+        "faults.enable",
+        BOOLEAN,
+        "false",
+        "Whether `/faults` is served beside `/metrics`, for tests that ask for faults. Not a key of Kafka.",
+    ),
+    fixed(
+        "faults.seed",
+        LONG,
+        "0",
+        "Where the numbers come from that faults are drawn with. Not a key of Kafka.",
+    ),
+    fixed(
         "metrics.host",
         STRING,
         "127.0.0.1",
