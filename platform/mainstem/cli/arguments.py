@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mainstem.model.configs.nearest import nearest
-from mainstem.model.errors import ConfigError
+from mainstem.model.errors import ConfigError, MainstemError
 
 BOOTSTRAP_SERVER = "localhost:9092"
 """Where `mainstem broker` listens when it is told nothing. Kafka's tools insist on the flag."""
@@ -23,6 +23,10 @@ class UsageError(Exception):
         super().__init__(message)
         self.parser = parser
         self.message = message
+
+
+class CommandError(MainstemError):
+    """Something that the command itself finds wrong. `main` prints the text as it is and ends with status 1."""
 
 
 class ShowVersion(argparse.Action):
@@ -50,6 +54,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.suggested: dict[str, tuple[str, ...]] = {}
         self.add_argument("--version", action=ShowVersion, help="print which Kafka this is like, and its own version")
 
     def flag(self, name: str, help_text: str) -> None:
@@ -58,6 +63,31 @@ class Parser(argparse.ArgumentParser):
 
     def value(self, name: str, metavar: str, help_text: str, *, kind: type = str, default: object = None) -> None:
         self.add_argument(name, dest=field(name), metavar=metavar, type=kind, default=default, help=help_text)
+
+    def choice(
+        self,
+        name: str,
+        metavar: str,
+        help_text: str,
+        allowed: Sequence[str],
+        *,
+        default: str | None = None,
+        is_checked: bool = True,
+    ) -> None:
+        """A flag whose values can be listed: they stand in the help, and a shell completes them.
+
+        `is_checked`: others are refused here; otherwise the command has its own words for them.
+        """
+        text = f"{help_text}: {', '.join(allowed)}" + (f" (default: {default})" if default else "")
+        added = self.add_argument(name, dest=field(name), metavar=metavar, default=default, help=text)
+        self.suggested[added.dest] = tuple(allowed)
+        if is_checked:
+            added.choices = tuple(allowed)
+
+    def action(self, actions: Mapping[str, str]) -> None:
+        """The command's first word, for tools that have one: `options.action`. Each with what it is for."""
+        text = "; ".join(f"{name}: {purpose}" for name, purpose in actions.items())
+        self.add_argument("action", metavar="ACTION", choices=tuple(actions), help=text)
 
     def values(self, name: str, metavar: str, help_text: str) -> None:
         """A flag that may be repeated."""
@@ -72,6 +102,12 @@ class Parser(argparse.ArgumentParser):
             default=BOOTSTRAP_SERVER,
         )
         self.value("--command-config", "FILE", "a properties file for the client")
+
+    def many(self, name: str, metavar: str, help_text: str) -> None:
+        """A flag that takes every word up to the next flag, as argparse4j's do."""
+        self.add_argument(
+            name, dest=field(name), metavar=metavar, nargs="+", action="extend", default=[], help=help_text
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(self, message)
@@ -95,7 +131,7 @@ class Parser(argparse.ArgumentParser):
         """Raises: UsageError."""
         for name in names:
             if not given(options, name):
-                self.error(f"{name} must be specified")
+                self.error(f'Missing required argument "[{name.removeprefix("--")}]"')
 
     def exactly_one(self, options: argparse.Namespace, names: Sequence[str]) -> str:
         """The one action that is asked for.
