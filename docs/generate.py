@@ -5,6 +5,7 @@ Run: python docs/generate.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from mainstem.broker.routes import ROUTES
 from mainstem.model.configs.broker_keys import HONOURED_KEYS
 from mainstem.model.configs.group import GROUP_KEYS
 from mainstem.model.configs.topic_keys import TOPIC_KEYS
+from mainstem.model.features import ALL_FEATURES
 from mainstem.pipeline import counters
 from mainstem.telemetry import metrics
 
-TARGET = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "docs" / "reference"
+SKIPPED = ROOT / "SKIPPED.md"
+KAFKA_APIS = ROOT / "tests" / "data" / "kafka-4.1-api-versions.json"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -42,11 +47,33 @@ def metrics_page() -> str:
 
 
 def apis_page() -> str:
-    rows = [(r.api.title, int(r.api), f"{r.first_version}–{r.last_version}") for _, r in sorted(ROUTES.items())]
+    """Every key of Kafka 4.1: served in which versions, what is missing within, or why it is not served."""
+    within = skipped_reasons("## Within served APIs")
+    reasons = skipped_reasons("## APIs that are not served")
+    rows = []
+    for row in json.loads(KAFKA_APIS.read_text())["apis"]:
+        key, name = row["key"], row["name"]
+        route = ROUTES.get(key)
+        served = f"{route.first_version}–{route.last_version}" if route is not None else "–"
+        rows.append((name, key, served, (reasons if route is None else within).get(name, "")))
+    features = [
+        (f"`{f.name}`", f"{f.level_min}–{f.level_max}", f.level if f.is_announced else "not announced", f.meaning)
+        for f in ALL_FEATURES
+    ]
     return (
-        "# Served APIs\n\nMade by docs/generate.py. Each range is that of Apache Kafka 4.1; what is missing stands in "
-        f"SKIPPED.md.\n\n{table(('API', 'Key', 'Versions'), rows)}\n"
+        "# APIs\n\nMade by docs/generate.py: every API key that Apache Kafka 4.1 serves to clients. Each range of versions"
+        " is Kafka's; what has none is not served. The last column is taken from SKIPPED.md.\n\n"
+        f"{table(('API', 'Key', 'Versions', 'What is missing'), rows)}\n\n"
+        "## Features\n\nAs ApiVersions announces them (KIP-584); UpdateFeatures changes their levels.\n\n"
+        f"{table(('Feature', 'Levels', 'Level of a new cluster', 'Meaning'), features)}\n"
     )
+
+
+def skipped_reasons(heading: str) -> dict[str, str]:
+    """The second column of a table of SKIPPED.md by each name in the first."""
+    section = SKIPPED.read_text().partition(heading)[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")][2:]
+    return {name.strip(): row[1].strip() for row in rows for name in row[0].split(",")}
 
 
 def configs_page() -> str:

@@ -16,6 +16,7 @@ from mainstem.api.sensor import Metric
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.routes import ROUTES
 from mainstem.model.configs.topic_keys import TOPIC_KEYS
+from mainstem.model.features import ALL_FEATURES
 from mainstem.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,11 +47,31 @@ def test_served_versions_are_those_of_apache_kafka_4_1() -> None:
 
 
 def test_every_api_of_kafka_4_1_is_served_or_skipped_by_name() -> None:
+    """There is no third state, and none is in both: the first table of SKIPPED.md is exactly what is not served."""
     reference = json.loads((ROOT / "tests" / "data" / "kafka-4.1-api-versions.json").read_text())
-    skipped = (ROOT / "SKIPPED.md").read_text()
-    named = {row["name"] for row in reference["apis"] if re.search(rf"\b{row['name']}\b", skipped)}
-    missing = {row["name"] for row in reference["apis"] if row["key"] not in ROUTES}
-    assert missing - named == set()
+    assert not_served_by_skipped() == {row["name"] for row in reference["apis"] if row["key"] not in ROUTES}
+
+
+def not_served_by_skipped() -> set[str]:
+    """The names in the first column of the table "APIs that are not served"."""
+    text = (ROOT / "SKIPPED.md").read_text()
+    section = text.partition("## APIs that are not served")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("|")][2:]
+    assert all(len(row) == 4 and row[2].strip() for row in rows), "every row has names and a reason"
+    return {name.strip() for row in rows for name in row[1].split(",")}
+
+
+def test_every_api_of_kafka_4_1_is_in_the_reference() -> None:
+    reference = json.loads((ROOT / "tests" / "data" / "kafka-4.1-api-versions.json").read_text())
+    page = (ROOT / "docs" / "reference" / "apis.md").read_text()
+    listed = dict(re.findall(r"^\| (\w+) \| \d+ \| ([^|]+) \|", page, re.MULTILINE))
+    assert listed.keys() == {row["name"] for row in reference["apis"]}
+    assert {name for name, versions in listed.items() if versions == "–"} == not_served_by_skipped()
+
+
+def test_features_that_are_not_announced_are_skipped_by_name() -> None:
+    skipped = (ROOT / "SKIPPED.md").read_text().partition("## Features in ApiVersions")[2].partition("\n## ")[0]
+    assert [f.name for f in ALL_FEATURES if f.is_announced == (f"- `{f.name}`" in skipped)] == []
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from peers.kafka_node import KafkaNode
 from peers.mainstem_node import MainstemNode
 from peers.node import BrokerNode
+from peers.programs import build_go_programs, install_node_programs
 from peers.tools import KafkaTools
 
 _OVERRIDES = {"offsets.topic.num.partitions": "4"}
@@ -62,6 +64,16 @@ def admin(bootstrap: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap})
 
 
+@pytest.fixture(scope="session")
+def go_programs() -> Path:
+    return build_go_programs()
+
+
+@pytest.fixture(scope="session")
+def node_programs() -> Path:
+    return install_node_programs()
+
+
 @pytest.fixture
 def fresh_name(request: pytest.FixtureRequest) -> Callable[[], str]:
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name).strip("-")[:60]
@@ -78,3 +90,19 @@ def new_topic(admin: AdminClient, fresh_name: Callable[[], str]) -> Callable[...
         return name
 
     return create
+
+
+@pytest.fixture
+def numbers() -> list[int]:
+    return list(range(60))
+
+
+@pytest.fixture
+def numbers_topic(bootstrap: str, new_topic: Callable[..., str], numbers: list[int]) -> str:
+    """A topic of three partitions with `numbers`, each its own key."""
+    topic = new_topic(3)
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for n in numbers:
+        producer.produce(topic, key=f"{n}", value=f"{n}")
+    assert producer.flush(30) == 0
+    return topic

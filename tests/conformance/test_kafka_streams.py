@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from peers.java_programs import run_java
-from test_kafka_transactions import read_all
+from peers.reading import read_all
 
 pytestmark = pytest.mark.conformance
 

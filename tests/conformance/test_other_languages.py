@@ -1,55 +1,19 @@
 """Clients of Java, Go (franz-go, sarama) and Node (KafkaJS): a round trip through a group of two members each."""
 
-import hashlib
 import json
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from peers.class_path import require_program
 from peers.java_programs import java_command
+from peers.programs import BUILD_TIMEOUT_S, run
 
 pytestmark = pytest.mark.conformance
 
-HERE = Path(__file__).resolve().parent
-CACHE = HERE.parents[1] / ".cache" / "conformance"
-BUILD_TIMEOUT_S = 600
 RUN_TIMEOUT_S = 90
 PARTITIONS = 4
 RECORDS = 200
-
-
-def run(command: list[str], folder: Path, timeout_s: float) -> str:
-    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False)
-    assert finished.returncode == 0, f"{' '.join(command)}\n{finished.stdout}\n{finished.stderr}"
-    return finished.stdout
-
-
-@pytest.fixture(scope="session")
-def go_programs() -> Path:
-    """The folder of the built Go programs."""
-    go = require_program("go", "Go, version 1.26 or newer")
-    built = CACHE / "go"
-    built.mkdir(parents=True, exist_ok=True)
-    run([go, "build", "-o", f"{built}/", "./..."], HERE / "go", BUILD_TIMEOUT_S)
-    return built
-
-
-@pytest.fixture(scope="session")
-def node_programs() -> Path:
-    """A folder outside the sources with the Node programs and the packages they need beside them."""
-    npm = require_program("npm", "Node with npm, version 20 or newer")
-    package = (HERE / "node" / "package.json").read_bytes()
-    installed = CACHE / f"node-{hashlib.sha256(package).hexdigest()[:12]}"
-    installed.mkdir(parents=True, exist_ok=True)
-    for source in (HERE / "node").iterdir():
-        shutil.copy(source, installed)
-    if not (installed / "node_modules").exists():
-        run([npm, "install", "--no-package-lock", "--no-audit", "--no-fund"], installed, BUILD_TIMEOUT_S)
-    return installed
 
 
 @pytest.fixture
@@ -62,7 +26,7 @@ def round_trip(bootstrap: str, admin, new_topic: Callable[..., str], fresh_name:
     def judge(command: list[str], codec: str, *more: str) -> None:
         topic, group = new_topic(PARTITIONS), fresh_name()
         arguments = [bootstrap, topic, f"{PARTITIONS}", group, codec, f"{RECORDS}", *more]
-        received = json.loads(run([*command, *arguments], HERE, RUN_TIMEOUT_S))
+        received = json.loads(run([*command, *arguments], timeout_s=RUN_TIMEOUT_S))
 
         shown = sorted((each["key"], each["value"], each["header"], each["timestamp_ms"]) for each in received)
         numbers = range(RECORDS)
@@ -85,6 +49,11 @@ def round_trip(bootstrap: str, admin, new_topic: Callable[..., str], fresh_name:
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
 def test_a_go_client_makes_a_round_trip(go_programs, round_trip, program, codec):
     round_trip([str(go_programs / program)], codec)
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+def test_franz_go_makes_a_round_trip_in_a_consumer_group(go_programs, round_trip):
+    round_trip([str(go_programs / "franz")], "none", "consumer")
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip"])

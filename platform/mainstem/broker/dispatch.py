@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mainstem.broker.connection import CONTEXTS_KEPT, Connection
+from mainstem.broker.connection_limits import ConnectionLimits
 from mainstem.broker.context import RequestContext
 from mainstem.broker.error_map import error_code_of
 from mainstem.broker.reply import ReplySlot
@@ -47,6 +48,7 @@ class Dispatcher:
         self.frame_bytes_max = services.config.socket_request_max_bytes
         self.memory = services.memory
         self.connections: set[Connection] = set()
+        self._limits = ConnectionLimits()
         self._routes = routes
         self._hot: dict[int, HotHandler] = {key: route.handle_frame for key, route in routes.items() if route.is_hot}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,11 +59,13 @@ class Dispatcher:
         counters = self.services.counters
         counters.connections += 1
         counters.connections_total += 1
-        if len(self.connections) > self.services.metadata.config.max_connections:
-            connection.abort("max.connections is reached")
+        refusal = self._limits.opened(connection.client_host, self.services.metadata.config)
+        if refusal is not None:
+            connection.abort(refusal)
 
     def closed(self, connection: Connection, reason: str | None) -> None:
         self.connections.discard(connection)
+        self._limits.closed(connection.client_host)
         self.services.counters.connections -= 1
         if reason is not None:
             self.services.log.warning("connection.aborted", client_host=connection.client_host, reason=reason)

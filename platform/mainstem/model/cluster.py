@@ -61,7 +61,10 @@ class PartitionChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`resource_type` is `topic`, `broker` (name `""` = cluster-wide default) or `group`; a None value removes the key."""
+    """`resource_type` is `topic`, `broker` (name `""`: default of the cluster), `group` or `client-metrics`.
+
+    A None value removes the key.
+    """
 
     resource_type: str
     resource_name: str

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mainstem.api.coordination import ControllerClaim, Coordinator
-from mainstem.core.controller.configs import ConfigEdit, ConfigPlan, plan_config_edits
+from mainstem.core.controller.configs import ConfigEdit, ConfigPlan, plan_config_edits, plan_config_replacement
 from mainstem.core.controller.features import FeaturePlan, FeatureUpdate, plan_feature_updates
 from mainstem.core.controller.internal_topics import automatic_topic
 from mainstem.core.controller.topics import (
@@ -33,6 +33,7 @@ from mainstem.core.metadata.effective import effective_config
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.cluster import BrokerRegistration, Change, ConfigChanged, ProducerIdsReserved
 from mainstem.model.configs.broker import BrokerConfig
+from mainstem.model.configs.group import GroupConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import NO_TOPIC_ID, TopicId
@@ -54,6 +55,7 @@ class Metadata:
         self._claim: ControllerClaim | None = None
         self._subscribers: list[Subscriber] = []
         self._topic_configs: dict[str, TopicConfig] = {}
+        self._group_configs: dict[str, GroupConfig] = {}
         self._running: set[asyncio.Task[Any]] = set()
         # From planning a change against the image until the image with it is published, no other change is
         # planned.
@@ -105,6 +107,17 @@ class Metadata:
             config = TopicConfig.resolve(overrides, self.config)
             if name in self.image.topics:
                 self._topic_configs[name] = config
+        return config
+
+    def group_config(self, group_id: str) -> GroupConfig:
+        """The effective configuration of a group, existing or not; to be asked again after every change."""
+        config = self._group_configs.get(group_id)
+        if config is None:
+            overrides = self.image.configs_of(ConfigResource("group", group_id))
+            # All groups without settings of their own share one, so that this does not grow with their number.
+            key = group_id if overrides else ""
+            config = self._group_configs.get(key) or GroupConfig.resolve(overrides, self.config)
+            self._group_configs[key] = config
         return config
 
     # -------------------------------------------------------------------------------------------- changing
@@ -180,6 +193,12 @@ class Metadata:
         """Raises: as `create_topics`."""
         return await self._uninterrupted(self._alter_configs(resource, edits, validate_only))
 
+    async def replace_configs(
+        self, resource: ConfigResource, wanted: Sequence[tuple[str, str | None]], validate_only: bool = False
+    ) -> ConfigPlan:
+        """Raises: as `create_topics`."""
+        return await self._uninterrupted(self._replace_configs(resource, wanted, validate_only))
+
     async def update_features(self, updates: Sequence[FeatureUpdate], validate_only: bool = False) -> FeaturePlan:
         """Raises: as `create_topics`."""
         return await self._uninterrupted(self._update_features(updates, validate_only))
@@ -237,6 +256,15 @@ class Metadata:
                 await self._write(plan.changes)
             return plan
 
+    async def _replace_configs(
+        self, resource: ConfigResource, wanted: Sequence[tuple[str, str | None]], validate_only: bool
+    ) -> ConfigPlan:
+        async with self._image_is_changing:
+            plan = plan_config_replacement(self.image, resource, wanted, self._static_config)
+            if not validate_only:
+                await self._write(plan.changes)
+            return plan
+
     async def _update_features(self, updates: Sequence[FeatureUpdate], validate_only: bool) -> FeaturePlan:
         async with self._image_is_changing:
             plan = plan_feature_updates(self.image, updates)
@@ -273,8 +301,10 @@ class Metadata:
         if changes is None or any(change.resource_type == "broker" for change in touched):
             self.config = effective_config(self.image, self._static_config)
             self._topic_configs.clear()
+            self._group_configs.clear()
         for change in touched:
             self._topic_configs.pop(change.resource_name, None)
+            self._group_configs.pop(change.resource_name, None)
         for name in [name for name in self._topic_configs if name not in self.image.topics]:
             del self._topic_configs[name]
 

@@ -44,7 +44,7 @@ class Partitions:
         self._executor = executor
         self._clock = clock
         self._log = log
-        self._is_durable = is_durable
+        self.is_durable = is_durable
         self._by_name: dict[tuple[str, int], Partition] = {}
         # Keyed as the wire has it, a topic's UTF-8 name or its id: one lookup per partition on the hot path.
         self._by_wire: dict[tuple[bytes, int], Partition] = {}
@@ -161,7 +161,7 @@ class Partitions:
             home.flusher,
             self._clock,
             self._executor,
-            is_durable=self._is_durable,
+            is_durable=self.is_durable,
             log_start_offset=home.checkpoints[LOG_STARTS].get(topic_partition, 0),
         )
         self._by_name[topic.name, index] = partition

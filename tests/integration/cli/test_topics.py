@@ -19,8 +19,8 @@ def test_a_topic_lives_and_dies(mainstem: Run) -> None:
     described = mainstem("topics --describe --topic orders")
     assert re.sub(r"TopicId: [\w-]{22}", "TopicId: ID", described.out) == (
         "Topic: orders\tTopicId: ID\tPartitionCount: 2\tReplicationFactor: 1\tConfigs: retention.ms=1000\n"
-        "\tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: N/A\tLastKnownElr: N/A\n"
-        "\tTopic: orders\tPartition: 1\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: N/A\tLastKnownElr: N/A\n"
+        "\tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: \n"
+        "\tTopic: orders\tPartition: 1\tLeader: 1\tReplicas: 1\tIsr: 1\tElr: \tLastKnownElr: \n"
     )
     assert mainstem("topics --alter --topic orders --partitions 3") == (0, "", "")
     assert "PartitionCount: 3" in mainstem("topics --describe --topic orders").out

@@ -19,6 +19,7 @@ app = faust.App(
     broker_heartbeat_interval=0.5,
     broker_session_timeout=6.0,
     stream_wait_empty=False,
+    processing_guarantee=os.environ.get("COUNTING_APP_GUARANTEE", "at_least_once"),
 )
 
 

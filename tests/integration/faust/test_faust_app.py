@@ -23,9 +23,10 @@ VOCABULARY = ["river", "stem", "delta", "ferry", "quay"]
 class Worker:
     """`python counting_app.py worker`, with what it printed kept in a file."""
 
-    def __init__(self, name: str, bootstrap: str, folder: Path) -> None:
+    def __init__(self, name: str, bootstrap: str, folder: Path, guarantee: str) -> None:
         environment = {
             **os.environ,
+            "COUNTING_APP_GUARANTEE": guarantee,
             "COUNTING_APP_NAME": name,
             "COUNTING_APP_BOOTSTRAP": bootstrap,
             "COUNTING_APP_DATADIR": str(folder / "data"),
@@ -75,8 +76,9 @@ class CountingApp:
             created.result(TIMEOUT_S)
         self.producer = Producer({"bootstrap.servers": bootstrap})
 
-    def start_worker(self) -> Worker:
-        self._started.append(Worker(self.name, self._bootstrap, self._folder / f"{len(self._started)}"))
+    def start_worker(self, guarantee: str = "at_least_once") -> Worker:
+        folder = self._folder / f"{len(self._started)}"
+        self._started.append(Worker(self.name, self._bootstrap, folder, guarantee))
         return self._started[-1]
 
     def close(self) -> None:
@@ -147,8 +149,12 @@ def next_values(consumer: Consumer) -> list:
     return [json.loads(message.value())]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["asked to stop", "killed"])
-def test_a_restarted_worker_goes_on_counting_where_it_was(app, read, ending):
+@pytest.mark.parametrize(
+    ("guarantee", "ending"),
+    [("at_least_once", signal.SIGTERM), ("at_least_once", signal.SIGKILL), ("exactly_once", signal.SIGKILL)],
+    ids=["asked to stop", "killed", "killed, with exactly-once"],
+)
+def test_a_restarted_worker_goes_on_counting_where_it_was(app, read, guarantee, ending):
     """The table lives in memory, so after the restart it can only come from the changelog topic.
 
     Words are sent to a worker that is ready: Faust 0.15 drops what reaches it between the recovery of its
@@ -156,14 +162,14 @@ def test_a_restarted_worker_goes_on_counting_where_it_was(app, read, ending):
     """
     chance = random.Random(7)
     counts = read(f"{app.name}-counts", 2)
-    worker = app.start_worker()
+    worker = app.start_worker(guarantee)
     wait(worker, "ready", worker.is_ready, lambda: app.collect(counts))
     app.send(chance.choices(VOCABULARY, k=60))
     wait(worker, "all words counted", app.all_counted, lambda: app.collect(counts))
     wait(worker, "all offsets committed", app.all_committed, lambda: app.collect(counts))
     worker.end(ending)
 
-    restarted = app.start_worker()
+    restarted = app.start_worker(guarantee)
     wait(restarted, "ready", restarted.is_ready, lambda: app.collect(counts))
     app.send(chance.choices(VOCABULARY, k=40))
     wait(restarted, "all words counted", app.all_counted, lambda: app.collect(counts))

@@ -52,6 +52,7 @@ class Node:
         self.metadata = metadata
         self.services: Any = SimpleNamespace(
             metadata=metadata,
+            config=metadata.static_config,
             served_versions={},
             broker_id=1,
             cluster_id="c" * 22,

@@ -363,7 +363,6 @@ async def test_the_old_name_of_the_node_id_shows_the_node_id() -> None:
         (0, "a", ErrorCode.INVALID_REQUEST),
         (99, "a", ErrorCode.INVALID_REQUEST),
         (BROKER_LOGGER, "1", ErrorCode.NONE),
-        (CLIENT_METRICS, "m", ErrorCode.NONE),
     ],
 )
 async def test_resources_without_settings_are_empty_and_wrong_ones_errors(
@@ -371,7 +370,7 @@ async def test_resources_without_settings_are_empty_and_wrong_ones_errors(
 ) -> None:
     result = await (await node()).describe(kind, name)
     assert (result.error_code, result.configs) == (error, [])
-    assert (result.error_message is None) == (error is ErrorCode.NONE)
+    assert (result.error_message == "") == (error is ErrorCode.NONE)
 
 
 # --------------------------------------------------------------------------------------
@@ -420,7 +419,11 @@ async def test_validating_an_edit_changes_nothing() -> None:
         (BROKER, "1", ("num.partitions", SET, "2"), ErrorCode.INVALID_REQUEST),
         (BROKER_LOGGER, "1", ("root", SET, "DEBUG"), ErrorCode.INVALID_CONFIG),
         (BROKER_LOGGER, "2", ("root", SET, "DEBUG"), ErrorCode.INVALID_REQUEST),
-        (CLIENT_METRICS, "m", ("metrics", SET, "x"), ErrorCode.INVALID_REQUEST),
+        (CLIENT_METRICS, "", ("metrics", SET, "x"), ErrorCode.INVALID_REQUEST),
+        (CLIENT_METRICS, "m", ("metric", SET, "x"), ErrorCode.INVALID_REQUEST),
+        (CLIENT_METRICS, "m", ("interval.ms", SET, "99"), ErrorCode.INVALID_REQUEST),
+        (CLIENT_METRICS, "m", ("match", SET, "client_id=["), ErrorCode.INVALID_CONFIG),
+        (CLIENT_METRICS, "m", ("match", SET, "id=x"), ErrorCode.INVALID_CONFIG),
         (99, "a", ("retention.ms", SET, "1"), ErrorCode.INVALID_REQUEST),
     ],
 )

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from mainstem.core.controller.configs import ConfigEdit, ConfigOperation, ConfigPlan, plan_config_edits
+from mainstem.core.controller.configs import (
+    ConfigEdit,
+    ConfigOperation,
+    ConfigPlan,
+    plan_config_edits,
+    plan_config_replacement,
+)
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.cluster import BrokerRegistration, ConfigChanged, PartitionRegistration, TopicCreated
 from mainstem.model.configs.broker import BrokerConfig
@@ -75,11 +81,48 @@ def test_dynamic_settings_of_brokers_and_groups_are_written() -> None:
     }
 
 
+def test_settings_of_brokers_that_are_in_no_list_are_kept_as_kafka_keeps_them() -> None:
+    edits = {
+        "leader.replication.throttled.rate": "7",
+        "listener.name.internal.ssl.key.password": "secret",
+        "my.plugin.setting": "x",
+    }
+    result = plan(ConfigResource("broker", "1"), *((key, SET, value) for key, value in edits.items()))
+    assert changed(result) == edits
+
+
+@pytest.mark.parametrize("key", ["num.partitions", "listeners", "ssl.key.password", "no.such.key"])
+def test_what_cannot_be_set_can_be_removed(key: str) -> None:
+    """Tools clean up so, whether there was anything or not."""
+    assert changed(plan(CLUSTER, (key, DELETE, None))) == {}
+
+
+def test_a_replacement_removes_what_it_does_not_name() -> None:
+    result = plan_config_replacement(IMAGE, TOPIC, [("cleanup.policy", "compact"), ("segment.ms", "9")], CONFIG)
+    assert changed(result) == {"segment.ms": "9", "retention.ms": None}
+    assert changed(plan_config_replacement(IMAGE, TOPIC, [], CONFIG)) == {"retention.ms": None, "cleanup.policy": None}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error"),
+    [
+        ([("segment.ms", None)], ErrorCode.INVALID_REQUEST),
+        ([("segment.ms", "1"), ("segment.ms", "1")], ErrorCode.INVALID_REQUEST),
+        ([("segment.ms", "soon")], ErrorCode.INVALID_CONFIG),
+        ([("segment.m", "1")], ErrorCode.INVALID_CONFIG),
+    ],
+)
+def test_a_bad_replacement_changes_nothing(wanted: list[tuple[str, str | None]], error: ErrorCode) -> None:
+    result = plan_config_replacement(IMAGE, TOPIC, wanted, CONFIG)
+    assert (result.error, result.changes) == (error, ())
+
+
 @pytest.mark.parametrize(
     ("resource", "edit", "error", "words"),
     [
         (ConfigResource("topic", "b"), ("retention.ms", SET, "1"), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "'b'"),
-        (ConfigResource("topic", ""), ("retention.ms", SET, "1"), ErrorCode.INVALID_TOPIC_EXCEPTION, "empty"),
+        (ConfigResource("topic", ""), ("retention.ms", SET, "1"), ErrorCode.INVALID_REQUEST, "must be named"),
+        (ConfigResource("topic", "b c"), ("retention.ms", SET, "1"), ErrorCode.INVALID_TOPIC_EXCEPTION, "b c"),
         (TOPIC, ("retention.ms", SET, "soon"), ErrorCode.INVALID_CONFIG, "retention.ms='soon' is not valid"),
         (TOPIC, ("retention.ms", SET, None), ErrorCode.INVALID_REQUEST, "a value is needed for retention.ms"),
         (TOPIC, ("retention.ms", APPEND, "1"), ErrorCode.INVALID_CONFIG, "APPEND works on lists only"),
@@ -91,8 +134,14 @@ def test_dynamic_settings_of_brokers_and_groups_are_written() -> None:
         (TOPIC, ("remote.storage.enable", SET, "true"), ErrorCode.INVALID_CONFIG, "tiered storage"),
         (CLUSTER, ("num.partitions", SET, "2"), ErrorCode.INVALID_REQUEST, "read at start only"),
         (CLUSTER, ("listeners", SET, "PLAINTEXT://:1"), ErrorCode.INVALID_REQUEST, "read at start only"),
-        (CLUSTER, ("log.retention.m", SET, "2"), ErrorCode.INVALID_CONFIG, "did you mean log.retention.ms?"),
-        (CLUSTER, ("log.retention.ms", SET, "0"), ErrorCode.INVALID_CONFIG, "-1 for no limit"),
+        (CLUSTER, ("log.retention.ms", APPEND, "2"), ErrorCode.INVALID_CONFIG, "APPEND works on lists only"),
+        (CLUSTER, ("log.retention.ms", SET, "0"), ErrorCode.INVALID_REQUEST, "-1 for no limit"),
+        (CLUSTER, ("max.connections.per.ip", SET, "0"), ErrorCode.INVALID_REQUEST, "needs max.connections.per.ip.ov"),
+        (CLUSTER, ("max.connections.per.ip.overrides", SET, "h:1"), ErrorCode.INVALID_REQUEST, "not looked up"),
+        (CLUSTER, ("leader.replication.throttled.rate", SET, "-1"), ErrorCode.INVALID_REQUEST, "at least 0"),
+        (CLUSTER, ("listener.name.a.max.connections", SET, "x"), ErrorCode.INVALID_REQUEST, "at least 0"),
+        (CLUSTER, ("listener.name.a.ssl.key.password", SET, "x"), ErrorCode.INVALID_REQUEST, "name a broker"),
+        (ConfigResource("broker", "1"), ("ssl.key.password", SET, "x"), ErrorCode.INVALID_REQUEST, "for a listener"),
         (CLUSTER, ("ssl.key.password", SET, "x"), ErrorCode.INVALID_REQUEST, "name a broker"),
         (ConfigResource("broker", "2"), ("log.retention.ms", SET, "1"), ErrorCode.INVALID_REQUEST, "'2' is not the id"),
         (ConfigResource("broker", "x"), ("log.retention.ms", SET, "1"), ErrorCode.INVALID_REQUEST, "'x' is not the id"),

@@ -5,6 +5,7 @@ there are none.
 from __future__ import annotations
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.operations import CLUSTER_OPERATIONS, UNKNOWN_OPERATIONS
 from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode
 from mainstem.wire.messages.describe_cluster import (
@@ -15,10 +16,6 @@ from mainstem.wire.messages.describe_cluster import (
 
 BROKERS, CONTROLLERS = 1, 2
 NO_CONTROLLER = -1
-UNKNOWN_OPERATIONS = -2147483648
-# Without an authorizer everything is allowed: CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS,
-# ALTER_CONFIGS, IDEMPOTENT_WRITE.
-ALL_OPERATIONS = sum(1 << bit for bit in (5, 7, 8, 9, 10, 11, 12))
 
 
 def handle(context: RequestContext, services: Services, request: DescribeClusterRequest) -> DescribeClusterResponse:
@@ -41,6 +38,6 @@ def handle(context: RequestContext, services: Services, request: DescribeCluster
         controller_id=image.controller_id if image.controller_id in reachable else NO_CONTROLLER,
         brokers=brokers,
         cluster_authorized_operations=(
-            ALL_OPERATIONS if request.include_cluster_authorized_operations else UNKNOWN_OPERATIONS
+            CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else UNKNOWN_OPERATIONS
         ),
     )

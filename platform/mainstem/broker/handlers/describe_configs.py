@@ -1,4 +1,7 @@
-"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569). Groups: KIP-1000. Broker loggers: there are none."""
+"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569). Groups: KIP-1000. Client metrics: KIP-714.
+
+Broker loggers (KIP-412): there are none.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from mainstem.core.controller.descriptions import (
     BrokerLayers,
     DescribedConfig,
     describe_broker,
+    describe_client_metrics,
     describe_cluster_defaults,
     describe_group,
     describe_topic,
@@ -59,6 +63,7 @@ def _result(
         keys = set(wanted.configuration_keys)
         described = [config for config in described if config.name in keys]
     return DescribeConfigsResult(
+        error_message="",
         resource_type=wanted.resource_type,
         resource_name=wanted.resource_name,
         configs=[_config(config, request) for config in described],
@@ -89,7 +94,7 @@ def _describe(services: Services, kind: int, name: str) -> Sequence[DescribedCon
         case 16:  # CLIENT_METRICS
             if not name:
                 raise _Refused(ErrorCode.INVALID_REQUEST, "a client metrics subscription needs a name")
-            return []
+            return describe_client_metrics(image.configs_of(ConfigResource("client-metrics", name)))
         case 32:  # GROUP
             if not name:
                 raise _Refused(ErrorCode.INVALID_REQUEST, "a group's name must not be empty")

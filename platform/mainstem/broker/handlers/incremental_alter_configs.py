@@ -1,6 +1,6 @@
-"""IncrementalAlterConfigs, v0–1 (KIP-339). Topics, brokers (KIP-226) and groups (KIP-1000).
+"""IncrementalAlterConfigs, v0–1 (KIP-339). Topics, brokers (KIP-226), groups (KIP-1000), client metrics (KIP-714).
 
-Not done: log levels (KIP-412) and client metrics (KIP-714).
+Not done: log levels (KIP-412).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mainstem.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsResponse,
 )
 
-BROKER_LOGGER, CLIENT_METRICS = 8, 16
+BROKER_LOGGER = 8
 _OPERATIONS = frozenset(ConfigOperation)
-_WRITTEN = {2: "topic", 4: "broker", 32: "group"}
+_WRITTEN = {2: "topic", 4: "broker", 16: "client-metrics", 32: "group"}
 
 
 async def handle(
@@ -65,8 +65,6 @@ def _not_written(services: Services, resource: AlterConfigsResource) -> ConfigPl
         if resource.configs:
             return _refused(ErrorCode.INVALID_CONFIG, f"there is no logger {resource.configs[0].name!r}")
         return ConfigPlan()
-    if resource.resource_type == CLIENT_METRICS:
-        return _refused(ErrorCode.INVALID_REQUEST, "client metrics are not collected here")
     return _refused(ErrorCode.INVALID_REQUEST, f"there is no resource type {resource.resource_type}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS, UNKNOWN_OPERATIONS
 from mainstem.broker.services import Services
 from mainstem.core.metadata.image import TopicImage
 from mainstem.model.errors import ErrorCode
@@ -19,12 +20,6 @@ from mainstem.wire.messages.metadata import (
     MetadataResponseTopic,
 )
 from mainstem.wire.schema import ZERO_UUID
-
-# Without an authorizer everything is allowed: READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
-TOPIC_OPERATIONS = sum(1 << bit for bit in (3, 4, 5, 6, 7, 8, 10, 11))
-# CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
-CLUSTER_OPERATIONS = sum(1 << bit for bit in (5, 7, 8, 9, 10, 11, 12))
-UNKNOWN_OPERATIONS = -2147483648
 
 
 def handle(

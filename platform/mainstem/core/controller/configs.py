@@ -15,16 +15,14 @@ from mainstem.core.metadata.effective import CLUSTER_DEFAULTS
 from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.cluster import Change, ConfigChanged
 from mainstem.model.configs.broker import BrokerConfig
-from mainstem.model.configs.broker_known import all_broker_keys
+from mainstem.model.configs.broker_open import broker_key, is_per_broker, is_per_listener
+from mainstem.model.configs.client_metrics import CLIENT_METRICS_KEYS, check_client_metrics
 from mainstem.model.configs.group import GROUP_KEYS, GroupConfig
 from mainstem.model.configs.key import ConfigKey, ConfigType, show, split_list
-from mainstem.model.configs.nearest import suggestion
 from mainstem.model.configs.topic import TopicConfig, inherited
 from mainstem.model.configs.topic_keys import TOPIC_KEYS
 from mainstem.model.errors import ConfigError, ErrorCode
 from mainstem.model.topic import topic_name_problem
-
-_PER_BROKER = ("ssl.", "sasl.", "principal.builder.class")
 
 
 class ConfigOperation(IntEnum):
@@ -58,29 +56,35 @@ def plan_config_edits(
     """`static` is the broker's configuration as it was started, without what is dynamic."""
     problem = _edits_problem(edits)
     if problem is not None:
-        return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message=problem)
-    if resource.type == "topic":
-        refused = _check_topic(image, resource.name)
-        if refused is not None:
-            return refused
-    elif resource.type == "group" and not resource.name:
-        return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message="a group's name must not be empty")
-    elif resource.type == "broker":
-        refused = _check_broker(image, resource.name, edits)
-        if refused is not None:
-            return refused
+        return _invalid_request(problem)
+    refused = _check_resource(image, resource, edits)
+    if refused is not None:
+        return refused
     before = dict(image.configs_of(resource))
     try:
         after = _edited(resource, before, edits, static)
-        _check_values(image, resource, after, static)
     except ConfigError as error:
         return ConfigPlan(error=ErrorCode.INVALID_CONFIG, message=str(error))
+    try:
+        _check_values(image, resource, after, static)
+    except ConfigError as error:
+        return ConfigPlan(error=_code_of_bad_value(resource, error.key), message=str(error))
     changes = [
         ConfigChanged(resource_type=resource.type, resource_name=resource.name, key=edit.key, value=after.get(edit.key))
         for edit in edits
         if before.get(edit.key) != after.get(edit.key)
     ]
     return ConfigPlan(changes=changes)
+
+
+def plan_config_replacement(
+    image: MetadataImage, resource: ConfigResource, wanted: Sequence[tuple[str, str | None]], static: BrokerConfig
+) -> ConfigPlan:
+    """As AlterConfigs asks: `wanted` is all that the resource has afterwards, so that other settings go away."""
+    named = {key for key, _ in wanted}
+    edits = [ConfigEdit(key, ConfigOperation.SET, value) for key, value in wanted]
+    edits += [ConfigEdit(key, ConfigOperation.DELETE, None) for key in image.configs_of(resource) if key not in named]
+    return plan_config_edits(image, resource, edits, static)
 
 
 def _edits_problem(edits: Sequence[ConfigEdit]) -> str | None:
@@ -92,7 +96,35 @@ def _edits_problem(edits: Sequence[ConfigEdit]) -> str | None:
     return f"a value is needed for {', '.join(empty)}" if empty else None
 
 
+def _invalid_request(message: str) -> ConfigPlan:
+    return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message=message)
+
+
+def _code_of_bad_value(resource: ConfigResource, key: str) -> ErrorCode:
+    """Kafka answers INVALID_REQUEST for brokers (KAFKA-13609), and for the interval of client metrics."""
+    is_request = resource.type == "broker" or (resource.type == "client-metrics" and key != "match")
+    return ErrorCode.INVALID_REQUEST if is_request else ErrorCode.INVALID_CONFIG
+
+
+def _check_resource(image: MetadataImage, resource: ConfigResource, edits: Sequence[ConfigEdit]) -> ConfigPlan | None:
+    """Why these keys of this resource cannot be changed at all; None if they can."""
+    match resource.type:
+        case "topic":
+            return _check_topic(image, resource.name)
+        case "broker":
+            return _check_broker(image, resource.name, edits)
+        case _ if not resource.name:
+            return _invalid_request(f"the name of a {resource.type.replace('-', ' ')} resource must not be empty")
+        case "client-metrics":
+            unknown = [edit.key for edit in edits if edit.key not in CLIENT_METRICS_KEYS]
+            return _invalid_request(f"client metrics have no setting {unknown[0]}") if unknown else None
+        case _:
+            return None
+
+
 def _check_topic(image: MetadataImage, name: str) -> ConfigPlan | None:
+    if not name:
+        return _invalid_request("settings for all topics are made on brokers; a topic must be named")
     problem = topic_name_problem(name)
     if problem is not None:
         return ConfigPlan(error=ErrorCode.INVALID_TOPIC_EXCEPTION, message=problem)
@@ -103,21 +135,19 @@ def _check_topic(image: MetadataImage, name: str) -> ConfigPlan | None:
 
 
 def _check_broker(image: MetadataImage, name: str, edits: Sequence[ConfigEdit]) -> ConfigPlan | None:
+    """Keys that nobody knows are kept, as Kafka keeps those of its plugins."""
     if name and not (name.isascii() and name.isdecimal() and int(name) in image.brokers):
-        message = f"{name!r} is not the id of a broker of this cluster"
-        return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message=message)
-    known = all_broker_keys()
+        return _invalid_request(f"{name!r} is not the id of a broker of this cluster")
     for edit in edits:
-        key = known.get(edit.key)
-        if key is None:
-            message = f"unknown broker config name {edit.key}{suggestion(edit.key, known)}"
-            return ConfigPlan(error=ErrorCode.INVALID_CONFIG, message=message)
-        if key.read_only:
-            message = f"{key.name} is read at start only and cannot be changed while the broker runs"
-            return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message=message)
-        if not name and key.name.startswith(_PER_BROKER):
-            message = f"{key.name} cannot be set for the whole cluster; name a broker"
-            return ConfigPlan(error=ErrorCode.INVALID_REQUEST, message=message)
+        if edit.operation is ConfigOperation.DELETE:
+            continue
+        key = broker_key(edit.key)
+        if key is not None and key.read_only:
+            return _invalid_request(f"{key.name} is read at start only and cannot be changed while the broker runs")
+        if not name and is_per_broker(edit.key):
+            return _invalid_request(f"{edit.key} cannot be set for the whole cluster; name a broker")
+        if is_per_listener(edit.key):
+            return _invalid_request(f"{edit.key} can only be set for a listener: listener.name.<name>.{edit.key}")
     return None
 
 
@@ -138,7 +168,7 @@ def _edited(
 
 
 def _edited_list(resource: ConfigResource, before: Mapping[str, str], edit: ConfigEdit, static: BrokerConfig) -> str:
-    key = _keys_of(resource).get(edit.key)
+    key = _key_of(resource, edit.key)
     if key is None or key.type is not ConfigType.LIST:
         raise ConfigError(edit.key, edit.value, f"{edit.operation.name} works on lists only")
     present = before.get(edit.key)
@@ -154,14 +184,16 @@ def _edited_list(resource: ConfigResource, before: Mapping[str, str], edit: Conf
     return ",".join(elements)
 
 
-def _keys_of(resource: ConfigResource) -> Mapping[str, ConfigKey]:
+def _key_of(resource: ConfigResource, name: str) -> ConfigKey | None:
     match resource.type:
         case "topic":
-            return TOPIC_KEYS
+            return TOPIC_KEYS.get(name)
         case "group":
-            return GROUP_KEYS
+            return GROUP_KEYS.get(name)
+        case "client-metrics":
+            return CLIENT_METRICS_KEYS.get(name)
         case _:
-            return all_broker_keys()
+            return broker_key(name)
 
 
 def _check_values(
@@ -173,8 +205,13 @@ def _check_values(
         case "topic":
             TopicConfig.checked(after, static.with_dynamic(cluster))
         case "group":
-            GroupConfig.resolve(after, static)
-        case "broker" if resource.name:
-            TopicConfig.checked({}, static.with_dynamic(after, cluster))
+            GroupConfig.checked(after, static)
+        case "client-metrics":
+            check_client_metrics(after)
         case _:
-            TopicConfig.checked({}, static.with_dynamic(after))
+            for name, text in after.items():
+                key = broker_key(name)
+                if key is not None:
+                    key.parse(text)
+            layers = (after, cluster) if resource.name else (after,)
+            TopicConfig.checked({}, static.with_dynamic(*layers))

@@ -14,6 +14,8 @@ from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.broker_keys import FAMILIES
 from mainstem.model.configs.broker_known import all_broker_keys
+from mainstem.model.configs.broker_open import broker_key, without_listener
+from mainstem.model.configs.client_metrics import CLIENT_METRICS_KEYS
 from mainstem.model.configs.group import GROUP_KEYS, GroupConfig
 from mainstem.model.configs.key import ConfigKey, ConfigSource, show
 from mainstem.model.configs.topic import TopicConfig
@@ -63,9 +65,10 @@ class BrokerLayers:
         (`log.retention.hours` for `log.retention.ms`), it is empty.
         """
         known = all_broker_keys()
-        family = FAMILIES.get(name, (name,))
+        base = without_listener(name)
+        family = FAMILIES.get(name, (name,)) if base == name else (name, base)
         found = [
-            Synonym(member, _shown(known.get(member), texts[member]), source)
+            Synonym(member, _shown(broker_key(member), texts[member]), source)
             for texts, source in self._layers
             for member in family
             if member in texts
@@ -121,10 +124,13 @@ def describe_broker(layers: BrokerLayers) -> list[DescribedConfig]:
     known = all_broker_keys()
     described = []
     for name in layers.names():
-        key = known.get(name)
+        key = broker_key(name)
         synonyms = layers.synonyms(name)
         if key is None:
             described.append(_described_unknown(name, synonyms))
+            continue
+        if name not in known:
+            described.append(_described_open(key, synonyms))
             continue
         value = synonyms[0].value if synonyms else key.default
         if name == "broker.id":
@@ -137,10 +143,12 @@ def describe_cluster_defaults(image: MetadataImage) -> list[DescribedConfig]:
     """The broker resource without a name: only what was set for the whole cluster."""
     described = []
     for name, text in sorted(image.configs_of(CLUSTER_DEFAULTS).items()):
-        key = all_broker_keys().get(name)
+        key = broker_key(name)
         synonym = Synonym(name, _shown(key, text), ConfigSource.DYNAMIC_DEFAULT_BROKER)
         if key is None:
             described.append(_described_unknown(name, [synonym]))
+        elif name not in all_broker_keys():
+            described.append(_described_open(key, [synonym]))
         else:
             described.append(_described(key, synonym.value, [synonym]))
     return described
@@ -154,6 +162,29 @@ def describe_group(overrides: Mapping[str, str], static: BrokerConfig) -> list[D
         value = show(getattr(config, key.attribute))
         described.append(_described(key, value, [Synonym(key.name, value, source)]))
     return described
+
+
+def describe_client_metrics(overrides: Mapping[str, str]) -> list[DescribedConfig]:
+    """As Kafka: a subscription that nobody made has the defaults."""
+    described = []
+    for key in CLIENT_METRICS_KEYS.values():
+        value = show(key.parse(overrides[key.name])) if key.name in overrides else key.default
+        own = [Synonym(key.name, value, ConfigSource.CLIENT_METRICS)] if key.name in overrides else []
+        described.append(_described(key, value, own))
+    return described
+
+
+def _described_open(key: ConfigKey, synonyms: list[Synonym]) -> DescribedConfig:
+    """As Kafka: a key that stands in no list is shown as one that cannot be changed, though it can."""
+    return DescribedConfig(
+        name=key.name,
+        value=synonyms[0].value,
+        source=synonyms[0].source,
+        type=key.type,
+        read_only=True,
+        is_sensitive=key.is_sensitive,
+        synonyms=synonyms,
+    )
 
 
 def _described(key: ConfigKey, value: str | None, synonyms: list[Synonym]) -> DescribedConfig:

@@ -43,7 +43,7 @@ class TopicImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigResource(NamedTuple):
-    """`type` is `topic`, `broker` (with the name `""`: default of the cluster) or `group`."""
+    """`type` is `topic`, `broker` (with the name `""`: default of the cluster), `group` or `client-metrics`."""
 
     type: str
     name: str
@@ -51,7 +51,7 @@ class ConfigResource(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataImage:
-    """`configs` are those of brokers and groups; a topic carries its own.
+    """`configs` are those of brokers, groups and client metrics; a topic carries its own.
 
     `similar_names` finds topics that differ in '.' and '_' only, by their name with '_' for both. `chosen_levels` are those
     that UpdateFeatures has set; ask `feature_level`.

@@ -9,6 +9,7 @@ from typing import Any
 from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker_keys import DEFAULT_LISTENERS, DEFAULT_PROTOCOL_MAP, FLUSH, HONOURED_KEYS
 from mainstem.model.configs.broker_known import all_broker_keys
+from mainstem.model.configs.connections import read_overrides
 from mainstem.model.configs.key import ConfigKey, Value, split_list
 from mainstem.model.configs.listeners import (
     check_advertised,
@@ -84,7 +85,10 @@ class BrokerConfig:
     log_segment_delete_delay_ms: int
     log_storage: str
     max_connections: int
+    max_connections_per_ip: int
+    max_connections_per_ip_overrides: Mapping[str, int]
     max_incremental_fetch_session_cache_slots: int
+    max_request_partition_size_limit: int
     message_max_bytes: int
     metrics_host: str
     metrics_port: int | None
@@ -122,6 +126,7 @@ class BrokerConfig:
         _fold_times(values, parsed)
         _fold_names(values, parsed)
         _fold_listeners(values, texts)
+        values["max_connections_per_ip_overrides"] = read_overrides(values["max_connections_per_ip_overrides"])
         for folded in _FOLDED:
             del values[folded]
         config = cls(given=dict(texts), **values)
@@ -260,6 +265,8 @@ def _check_contradictions(config: BrokerConfig) -> None:
             str(config.log_cleaner_min_compaction_lag_ms),
             f"at most log.cleaner.max.compaction.lag.ms, which is {config.log_cleaner_max_compaction_lag_ms}",
         )
+    if config.max_connections_per_ip == 0 and not config.max_connections_per_ip_overrides:
+        raise ConfigError("max.connections.per.ip", "0", "0 needs max.connections.per.ip.overrides")
     if -1 < config.queued_max_request_bytes < config.socket_request_max_bytes:
         raise ConfigError(
             "queued.max.request.bytes",

@@ -331,6 +331,19 @@ _NETWORK = [
         at_least(-1),
     ),
     dynamic("max.connections", INT, INT_MAX, "How many connections may be open at a time.", at_least(0)),
+    dynamic(
+        "max.connections.per.ip",
+        INT,
+        INT_MAX,
+        "How many connections may be open at a time from one address; 0 only with max.connections.per.ip.overrides.",
+        at_least(0),
+    ),
+    dynamic(
+        "max.connections.per.ip.overrides",
+        STRING,
+        "",
+        "Other numbers for single addresses, such as 127.0.0.1:200,10.0.0.7:5.",
+    ),
     fixed("fetch.max.bytes", INT, "57671680", "The most bytes one Fetch response carries.", at_least(1024)),
     fixed(
         "max.incremental.fetch.session.cache.slots",
@@ -338,6 +351,13 @@ _NETWORK = [
         "1000",
         "How many fetch sessions are kept; clients beyond that send full requests.",
         at_least(0),
+    ),
+    fixed(
+        "max.request.partition.size.limit",
+        INT,
+        "2000",
+        "The most partitions one DescribeTopicPartitions response carries.",
+        at_least(1),
     ),
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]

@@ -88,9 +88,6 @@ leader.imbalance.check.interval.seconds long fixed 300
 log.cleaner.threads int dynamic 1
 log.dir.failure.timeout.ms long fixed 30000
 max.connection.creation.rate int dynamic 2147483647
-max.connections.per.ip int dynamic 2147483647
-max.connections.per.ip.overrides string dynamic ""
-max.request.partition.size.limit int fixed 2000
 metadata.log.dir string fixed -
 metadata.log.max.record.bytes.between.snapshots long fixed 20971520
 metadata.log.max.snapshot.interval.ms long fixed 3600000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,19 @@ from mainstem.model.configs.nearest import suggestion
 from mainstem.model.errors import ConfigError
 
 INT, STRING = ConfigType.INT, ConfigType.STRING
+
+
+_DURATION = re.compile(r"by_duration:P(?=\d|T\d)(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d{1,9})?S)?)?", re.IGNORECASE)
+
+
+class _OffsetReset:
+    """Source: KIP-932 and Kafka's `ShareGroupAutoOffsetResetStrategy`."""
+
+    words = "latest, earliest, or by_duration: and an ISO 8601 duration such as PT1H"
+
+    def accepts(self, value: Value) -> bool:
+        assert isinstance(value, str)
+        return value in ("latest", "earliest") or _DURATION.fullmatch(value) is not None
 
 
 def _row(name: str, kind: ConfigType, default: str, doc: str, allowed: Any) -> ConfigKey:
@@ -39,7 +53,7 @@ GROUP_KEYS = table(
             STRING,
             "latest",
             "Where a share group starts on a partition that it has never read.",
-            one_of("latest", "earliest"),
+            _OffsetReset(),
         ),
         _row(
             "share.heartbeat.interval.ms",
@@ -143,7 +157,7 @@ class GroupConfig:
     def resolve(cls, overrides: Mapping[str, str], broker: BrokerConfig) -> GroupConfig:
         """A group's own settings over the broker's defaults.
 
-        Raises: ConfigError for an unknown key or a bad value, also one outside the broker's bounds.
+        Raises: ConfigError for an unknown key or a bad value.
         """
         for name in overrides:
             if name not in GROUP_KEYS:
@@ -151,8 +165,19 @@ class GroupConfig:
         values: dict[str, Any] = {}
         for key in GROUP_KEYS.values():
             text = overrides.get(key.name)
-            values[key.attribute] = _inherited(key, broker) if text is None else _own(key, text, broker)
+            values[key.attribute] = _inherited(key, broker) if text is None else key.parse(text)
         return cls(**values)
+
+    @classmethod
+    def checked(cls, overrides: Mapping[str, str], broker: BrokerConfig) -> GroupConfig:
+        """`resolve` for settings that somebody asks for: values outside the broker's bounds are refused, too.
+
+        Raises: ConfigError.
+        """
+        config = cls.resolve(overrides, broker)
+        for name, text in overrides.items():
+            _check_bounds(GROUP_KEYS[name], text, broker)
+        return config
 
 
 def _inherited(key: ConfigKey, broker: BrokerConfig) -> Value:
@@ -161,7 +186,8 @@ def _inherited(key: ConfigKey, broker: BrokerConfig) -> Value:
     return broker.value(f"group.{key.name}")
 
 
-def _own(key: ConfigKey, text: str, broker: BrokerConfig) -> Value:
+def _check_bounds(key: ConfigKey, text: str, broker: BrokerConfig) -> None:
+    """Raises: ConfigError."""
     value = key.parse(text)
     for side, name in zip(("least", "most"), _BOUNDED_BY_BROKER.get(key.name, ()), strict=False):
         bound = broker.value(name) if name is not None else None
@@ -171,4 +197,3 @@ def _own(key: ConfigKey, text: str, broker: BrokerConfig) -> Value:
         assert isinstance(bound, int), name
         if (side == "least" and value < bound) or (side == "most" and value > bound):
             raise ConfigError(key.name, text, f"at {side} {show(bound)}, by {name}")
-    return value

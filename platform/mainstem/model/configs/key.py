@@ -27,13 +27,14 @@ class ConfigType(IntEnum):
 
 
 class ConfigSource(IntEnum):
-    """Where an effective value comes from. The numbers are those of DescribeConfigs (KIP-226, KIP-1000)."""
+    """Where an effective value comes from. The numbers are those of DescribeConfigs (KIP-226, KIP-714, KIP-1000)."""
 
     TOPIC = 1
     DYNAMIC_BROKER = 2
     DYNAMIC_DEFAULT_BROKER = 3
     STATIC_BROKER = 4
     DEFAULT = 5
+    CLIENT_METRICS = 7
     GROUP = 8
 
 

@@ -1,6 +1,6 @@
 // Round trip with franz-go: once two members of a group share the topic, produce and print what came.
 //
-// Usage: franz <bootstrap> <topic> <partitions> <group> <codec> <records>
+// Usage: franz <bootstrap> <topic> <partitions> <group> <codec> <records> [consumer, for a group of KIP-848]
 package main
 
 import (
@@ -89,7 +89,7 @@ func member(
 	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 		report(-count(partitions))
 	}
-	client, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(bootstrap),
 		kgo.ConsumerGroup(group),
 		kgo.ConsumeTopics(topic),
@@ -101,7 +101,11 @@ func member(
 		kgo.OnPartitionsRevoked(lost),
 		kgo.OnPartitionsLost(lost),
 		kgo.DisableAutoCommit(),
-	)
+	}
+	if len(os.Args) > 7 {
+		options = append(options, kgo.ServerSideBalancer())
+	}
+	client, err := kgo.NewClient(options...)
 	check(err)
 	defer client.Close()
 	for {

@@ -9,6 +9,7 @@ from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ConfigError
 
 DEFAULTS = BrokerConfig.from_texts({})
+OFFSET_RESET = "latest, earliest, or by_duration: and an ISO 8601 duration such as PT1H"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,10 @@ def test_a_group_inherits_from_the_brokers_group_keys() -> None:
         ("consumer.session.timeout.ms", "44999", "at least 45000, by group.consumer.min.session.timeout.ms"),
         ("consumer.session.timeout.ms", "60001", "at most 60000, by group.consumer.max.session.timeout.ms"),
         ("streams.num.standby.replicas", "3", "at most 2, by group.streams.max.standby.replicas"),
-        ("share.auto.offset.reset", "first", "one of latest, earliest"),
+        ("share.auto.offset.reset", "first", OFFSET_RESET),
+        ("share.auto.offset.reset", "by_duration:1h", OFFSET_RESET),
+        ("share.auto.offset.reset", "by_duration:P", OFFSET_RESET),
+        ("share.auto.offset.reset", "by_duration:PT", OFFSET_RESET),
         (
             "consumer.session.timeout",
             "1",
@@ -184,5 +188,37 @@ def test_a_group_inherits_from_the_brokers_group_keys() -> None:
 )
 def test_group_settings_outside_the_brokers_bounds_are_refused(name: str, text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        GroupConfig.resolve({name: text}, DEFAULTS)
+        GroupConfig.checked({name: text}, DEFAULTS)
     assert caught.value.allowed == problem
+
+
+@pytest.mark.parametrize(
+    "text", ["latest", "earliest", "by_duration:PT1H", "by_duration:P2DT3H4M5.5S", "by_duration:P1D"]
+)
+def test_share_groups_may_start_anywhere_kafka_allows(text: str) -> None:
+    assert GroupConfig.checked({"share.auto.offset.reset": text}, DEFAULTS).share_auto_offset_reset == text
+
+
+def test_stored_settings_outside_of_new_bounds_are_bearable() -> None:
+    broker = BrokerConfig.from_texts({"group.consumer.max.session.timeout.ms": "50000"})
+    assert GroupConfig.resolve({"consumer.session.timeout.ms": "60000"}, broker).consumer_session_timeout_ms == 60000
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", {}),
+        ("127.0.0.1:200, 10.0.0.7:0", {"127.0.0.1": 200, "10.0.0.7": 0}),
+        ("[::1]:5,fe80::0:1:6", {"::1": 5, "fe80::1": 6}),
+        ("localhost:3", {"127.0.0.1": 3, "::1": 3}),
+    ],
+)
+def test_limits_of_single_addresses_are_read(text: str, limits: dict[str, int]) -> None:
+    config = BrokerConfig.from_texts({"max.connections.per.ip.overrides": text})
+    assert config.max_connections_per_ip_overrides == limits
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:x", "a.example:5", ":5", ","])
+def test_limits_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"max\.connections\.per\.ip\.overrides"):
+        BrokerConfig.from_texts({"max.connections.per.ip.overrides": text})
