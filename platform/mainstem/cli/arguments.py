@@ -123,6 +123,8 @@ class Parser(argparse.ArgumentParser):
         name = argument.partition("=")[0]
         if not name.startswith("-"):
             return f"{argument} is not expected here"
+        if name in _GONE:
+            return f"{name} is not a recognized option since Kafka {_GONE[name]}; say --bootstrap-server HOST:PORT"
         flags = [flag for action in self._actions for flag in action.option_strings]
         near = nearest(name, flags)
         return f"{name} is not a recognized option" + (f"; did you mean {near}?" if near else "")
@@ -158,6 +160,10 @@ class Parser(argparse.ArgumentParser):
             for other in others:
                 if other != name and given(options, other):
                     self.error(f'Option "{name}" can\'t be used with option "{other}"')
+
+
+_GONE = {"--zookeeper": "3.0", "--broker-list": "3.0"}
+"""Flags of old tutorials, and the release that did without them."""
 
 
 def field(flag: str) -> str:
