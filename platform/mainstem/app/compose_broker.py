@@ -145,7 +145,7 @@ async def _open_services(
     storage = plugins.find(StorageBackend, config.log_storage)
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
     failures = lock_directories(context.files, directories, stack) if storage.is_durable else {}
-    coordinator = _open_coordinator(plugins, config, storage, context)
+    coordinator = open_coordinator(plugins, config, storage, context)
     stack.push_async_callback(coordinator.close)
     changes = await coordinator.open()
     registration = BrokerRegistration(
@@ -154,7 +154,7 @@ async def _open_services(
     metadata = Metadata(config, coordinator)
     stack.push_async_callback(metadata.close)
     await metadata.start(registration, changes)
-    settings = _storage_settings(storage, config)
+    settings = storage_settings(storage, config)
     stores = open_stores(directories, lambda place: storage.open(settings, context, place), failures, context)
     if storage.is_durable:
         claim(stores, await coordinator.cluster_id(), config.node_id)
@@ -204,20 +204,20 @@ async def _open_services(
     )
 
 
-def _open_coordinator(
+def open_coordinator(
     plugins: PluginManager, config: BrokerConfig, storage: StorageBackend, context: PluginContext
 ) -> Coordinator:
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
     if directory is not None and storage.open_files is not None:
-        settings = _storage_settings(storage, config)
+        settings = storage_settings(storage, config)
         context = replace(context, files=storage.open_files(settings, context, directory))
     given = config.plugin_settings("coordinator.")
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
-def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
+def storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
     return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
 
