@@ -30,7 +30,7 @@ ALL_FEATURES = (
         name=GROUP_VERSION,
         level_max=1,
         level=1,
-        is_announced=False,
+        is_announced=True,
         meaning="1: the consumer group protocol (KIP-848).",
     ),
     Feature(

@@ -147,6 +147,15 @@ class Client:
             if response.error_code not in COMES_BACK:
                 return response
 
+    def described(self, transactional_id: str) -> describe_transactions.TransactionState:
+        request = describe_transactions.DescribeTransactionsRequest(transactional_ids=[transactional_id])
+        (state,) = self.ask(ApiKey.DESCRIBE_TRANSACTIONS, 0, request).transaction_states
+        return state
+
+    def wait_for_the_markers(self, transactional_id: str) -> None:
+        while self.described(transactional_id).transaction_state.startswith("Prepare"):
+            pass
+
     def write(self, topic: str, batches: dict[int, bytes], transactional_id: str | None, version: int = 12) -> Any:
         self.send_write(topic, batches, transactional_id, version)
         return self.written()
@@ -224,12 +233,7 @@ class TestProduce:
         producer = begun(client, transactional_id)
         both = {0: batch(producer, 0, b"a"), 1: batch(producer, 0, b"b")}
         assert client.write(topic, both, transactional_id) == {0: (E.NONE, 0), 1: (E.NONE, 0)}
-        described = client.ask(
-            ApiKey.DESCRIBE_TRANSACTIONS,
-            0,
-            describe_transactions.DescribeTransactionsRequest(transactional_ids=[transactional_id]),
-        )
-        (state,) = described.transaction_states
+        state = client.described(transactional_id)
         assert (state.transaction_state, state.topics[0].topic, sorted(state.topics[0].partitions)) == (
             "Ongoing",
             topic,
@@ -237,6 +241,7 @@ class TestProduce:
         )
         ended = client.end(transactional_id, producer)
         assert (ended.error_code, ended.producer_id, ended.producer_epoch) == (E.NONE, producer[0], producer[1] + 1)
+        client.wait_for_the_markers(transactional_id)
         late = client.write(topic, {0: batch(producer, 1, b"late")}, transactional_id)
         assert late[0][0] is E.INVALID_PRODUCER_EPOCH
         bumped = (ended.producer_id, ended.producer_epoch)

@@ -20,6 +20,7 @@ FILES = {
         ("00000000000000000117.snapshot", "00000000000000000100.txnindex", "00000000000000000000.timeindex"),
     ),
     "__consumer_offsets-8.txt": ("__consumer_offsets-8", ("00000000000000000000.log",)),
+    "__consumer_offsets-32.txt": ("__consumer_offsets-32", ("00000000000000000000.log",)),
     "__consumer_offsets-41.txt": ("__consumer_offsets-41", ("00000000000000000000.log",)),
     "__consumer_offsets-49.txt": ("__consumer_offsets-49", ("00000000000000000000.log",)),
     "__transaction_state-14.txt": ("__transaction_state-14", ("00000000000000000000.log",)),

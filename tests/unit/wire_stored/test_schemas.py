@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from mainstem.wire.compile import message_class
 from mainstem.wire.schema import Field, Message
-from mainstem.wire.stored import group_metadata, offset_commit, transaction_log
+from mainstem.wire.stored import consumer_group, group_metadata, offset_commit, transaction_log
 from mainstem.wire.stored.layout import StoredSchema
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "records"
@@ -21,7 +22,7 @@ TABLES: dict[str, StoredSchema] = {
     "GroupMetadataValue": group_metadata.VALUE,
     "TransactionLogKey": transaction_log.KEY,
     "TransactionLogValue": transaction_log.VALUE,
-}
+} | {found.message.__name__: found for found in vars(consumer_group).values() if isinstance(found, StoredSchema)}
 DEFAULTS: dict[str, Any] = {
     "string": "",
     "bytes": b"",
@@ -84,17 +85,22 @@ def test_json_and_python_say_the_same(name: str) -> None:
     assert valid is not None
     assert table.flexible_from == (flexible[0] if flexible else None)
     assert_same(table.message, document["fields"], valid)
-    for field in document["fields"]:
+    assert_parts_same(table, document["fields"], valid)
+
+
+def assert_parts_same(table: StoredSchema, fields: list[dict[str, Any]], valid: tuple[int, int]) -> None:
+    for field in fields:
         if "fields" in field:
-            name_of_part = field["type"].removeprefix("[]")
-            part = getattr(group_metadata, name_of_part, None) or getattr(transaction_log, name_of_part)
+            part = message_class(table.message, field["type"].removeprefix("[]"))
             assert_same(part, field["fields"], valid)
+            assert_parts_same(table, field["fields"], valid)
 
 
 def test_every_schema_that_ships_for_groups_is_compared() -> None:
     shipped = {p.stem for p in SCHEMAS.glob("*.json")}
     assert set(TABLES) <= shipped
-    assert {n for n in shipped if n.startswith(("OffsetCommit", "GroupMetadata", "TransactionLog"))} == set(TABLES)
+    kinds = ("OffsetCommit", "GroupMetadata", "ConsumerGroup", "TransactionLog")
+    assert {n for n in shipped if n.startswith(kinds)} == set(TABLES)
 
 
 def test_fields_of_nested_messages_are_explained() -> None:

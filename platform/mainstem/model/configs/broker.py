@@ -10,6 +10,7 @@ from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker_keys import DEFAULT_LISTENERS, DEFAULT_PROTOCOL_MAP, FLUSH, HONOURED_KEYS
 from mainstem.model.configs.broker_known import all_broker_keys
 from mainstem.model.configs.connections import read_overrides
+from mainstem.model.configs.consumer_group_keys import check_consumer_group
 from mainstem.model.configs.key import ConfigKey, Value, split_list
 from mainstem.model.configs.listeners import (
     check_advertised,
@@ -45,7 +46,18 @@ class BrokerConfig:
     coordinator: str
     default_replication_factor: int
     delete_topic_enable: bool
+    faults_enable: bool
+    faults_seed: int
     fetch_max_bytes: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_max_heartbeat_interval_ms: int
+    group_consumer_max_session_timeout_ms: int
+    group_consumer_max_size: int
+    group_consumer_migration_policy: str
+    group_consumer_min_heartbeat_interval_ms: int
+    group_consumer_min_session_timeout_ms: int
+    group_consumer_session_timeout_ms: int
     group_initial_rebalance_delay_ms: int
     group_max_session_timeout_ms: int
     group_max_size: int
@@ -133,6 +145,7 @@ class BrokerConfig:
         _fold_times(values, parsed)
         _fold_names(values, parsed)
         _fold_listeners(values, texts)
+        check_consumer_group(values)
         values["max_connections_per_ip_overrides"] = read_overrides(values["max_connections_per_ip_overrides"])
         for folded in _FOLDED:
             del values[folded]
@@ -272,6 +285,8 @@ def _check_contradictions(config: BrokerConfig) -> None:
             str(config.log_cleaner_min_compaction_lag_ms),
             f"at most log.cleaner.max.compaction.lag.ms, which is {config.log_cleaner_max_compaction_lag_ms}",
         )
+    if config.faults_enable and config.metrics_port is None:
+        raise ConfigError("faults.enable", "true", "it needs metrics.port, beside which /faults is served")
     if config.max_connections_per_ip == 0 and not config.max_connections_per_ip_overrides:
         raise ConfigError("max.connections.per.ip", "0", "0 needs max.connections.per.ip.overrides")
     if -1 < config.queued_max_request_bytes < config.socket_request_max_bytes:

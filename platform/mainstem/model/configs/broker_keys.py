@@ -7,6 +7,7 @@ first consumer would wait three seconds (`group.initial.rebalance.delay.ms`), fo
 from __future__ import annotations
 
 from mainstem.model.configs.broker_transaction_keys import TRANSACTIONS
+from mainstem.model.configs.consumer_group_keys import CONSUMER_GROUP_KEYS
 from mainstem.model.configs.key import (
     Allowed,
     Between,
@@ -86,6 +87,18 @@ _NODE = [
         "embedded",
         "The plugin that holds cluster metadata. Not a key of Kafka.",
         NotEmpty(),
+    ),
+    fixed(
+        "faults.enable",
+        BOOLEAN,
+        "false",
+        "Whether `/faults` is served beside `/metrics`, for tests that ask for faults. Not a key of Kafka.",
+    ),
+    fixed(
+        "faults.seed",
+        LONG,
+        "0",
+        "Where the numbers come from that faults are drawn with. Not a key of Kafka.",
     ),
     fixed(
         "metrics.host",
@@ -338,4 +351,6 @@ _NETWORK = [
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 
-HONOURED_KEYS = table([*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *TRANSACTIONS, *_NETWORK])
+HONOURED_KEYS = table(
+    [*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *CONSUMER_GROUP_KEYS, *TRANSACTIONS, *_NETWORK]
+)

@@ -44,15 +44,6 @@ delegation.token.secret.key password fixed -
 delete.records.purgatory.purge.interval.requests int fixed 1
 early.start.listeners string fixed -
 fetch.purgatory.purge.interval.requests int fixed 1000
-group.consumer.assignors list fixed uniform,range
-group.consumer.heartbeat.interval.ms int fixed 5000
-group.consumer.max.heartbeat.interval.ms int fixed 15000
-group.consumer.max.session.timeout.ms int fixed 60000
-group.consumer.max.size int fixed 2147483647
-group.consumer.migration.policy string fixed bidirectional
-group.consumer.min.heartbeat.interval.ms int fixed 5000
-group.consumer.min.session.timeout.ms int fixed 45000
-group.consumer.session.timeout.ms int fixed 45000
 group.coordinator.append.linger.ms int fixed 5
 group.coordinator.rebalance.protocols list fixed classic,consumer,streams
 group.coordinator.threads int fixed 4
