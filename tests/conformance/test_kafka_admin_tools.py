@@ -222,6 +222,18 @@ def test_client_metrics_are_changed_and_shown(pair, fresh_name):
     assert name not in pair.agree("kafka-client-metrics", "--list")
 
 
+def test_levels_of_loggers_are_changed_and_shown(pair, tools):
+    where = ("--entity-type", "broker-loggers", "--entity-name", "1")
+    pair.agree(*configs("--alter", *where, "--add-config", "root=ERROR"))
+    try:
+        shown = tools.run(*configs("--describe", *where)).succeeded().output
+        assert "root=ERROR" in shown
+        assert "storage=ERROR" in shown
+    finally:
+        pair.agree(*configs("--alter", *where, "--add-config", "root=INFO"))
+    assert pair.refuse(*configs("--alter", *where, "--add-config", "root=LOUD")) == "InvalidConfigurationException"
+
+
 def test_quotas_and_credentials_are_none_and_cannot_be_made(pair, tools):
     for kind in ("users", "clients", "ips"):
         assert pair.agree(*configs("--describe", "--entity-type", kind)) == ""

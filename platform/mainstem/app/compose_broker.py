@@ -35,7 +35,8 @@ from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.producer_ids import ProducerIds
-from mainstem.telemetry.logs import get_logger
+from mainstem.telemetry.loggers import Loggers
+from mainstem.telemetry.logs import get_logger, kafka_level
 from mainstem.telemetry.sensors import Sensors
 
 THREADS = 4
@@ -85,7 +86,9 @@ async def start_broker(
 ) -> BrokerNode:
     """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
     async with AsyncExitStack() as stack:
-        log = log or get_logger("mainstem.broker")
+        # Everything is handed to the loggers, whose levels clients may change; a log of the caller's gets all of it.
+        level = kafka_level() if log is None else "TRACE"
+        log = loggers = Loggers(log or get_logger("mainstem.broker", "debug"), level)
         executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-broker")
         stack.callback(executor.shutdown)
         sensors = Sensors()
@@ -96,7 +99,7 @@ async def start_broker(
         listeners = bind(config.listeners)
         for listener in listeners:
             stack.callback(listener.socket.close)
-        services = await _open_services(config, plugins, context, listeners, stack)
+        services = await _open_services(config, plugins, context, listeners, stack, loggers)
         dispatcher = Dispatcher(services, ROUTES)
         server = Server(dispatcher)
         stack.push_async_callback(server.close)
@@ -140,6 +143,7 @@ async def _open_services(
     context: PluginContext,
     listeners: list[BoundListener],
     stack: AsyncExitStack,
+    loggers: Loggers,
 ) -> Services:
     """Metadata, partitions (recovered) and groups, each registered on `stack` for closing."""
     storage = plugins.find(StorageBackend, config.log_storage)
@@ -183,6 +187,7 @@ async def _open_services(
         config=config,
         clock=context.clock,
         log=context.log,
+        loggers=loggers,
         metadata=metadata,
         partitions=partitions,
         groups=groups,

@@ -17,6 +17,7 @@ from mainstem.runtime.groups import Groups
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.producer_ids import ProducerIds
+from mainstem.telemetry.loggers import Loggers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Services:
     config: BrokerConfig
     clock: Clock
     log: Log
+    loggers: Loggers
     metadata: Metadata
     partitions: Partitions
     groups: Groups

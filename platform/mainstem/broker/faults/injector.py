@@ -21,6 +21,7 @@ from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.codec import decode, encode, encode_response, request_schema, response_schema, skip_tags
+from mainstem.wire.compile import MalformedMessage
 from mainstem.wire.hot_produce import OLDEST_SERVED
 from mainstem.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from mainstem.wire.schema import Message
@@ -120,8 +121,12 @@ class FaultInjector:
             self._let_through(line, request, plan)
 
     def _resume(self, line: AnswerLine, request: Request, plan: Plan) -> None:
-        self._let_through(line, request, plan)
-        line.release()
+        try:
+            self._let_through(line, request, plan)
+        except MalformedMessage as error:
+            line.abort(f"malformed request: {error}")
+        finally:
+            line.release()
 
     def _let_through(self, line: AnswerLine, request: Request, plan: Plan) -> None:
         slot = line.defer()
