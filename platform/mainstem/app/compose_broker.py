@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -19,6 +18,7 @@ from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.faults.attachment import attach
 from mainstem.broker.faults.registry import Faults
 from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
@@ -106,7 +106,7 @@ async def start_broker(
         if faults is None and config.faults_enable:
             faults = Faults(config.faults_seed)
         if faults is not None:
-            stack.callback(_inject(dispatcher, services, faults))
+            stack.callback(attach(dispatcher, services, faults))
         await server.start(listeners)
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
@@ -127,14 +127,6 @@ async def start_broker(
         node = RuntimeNode(services.metadata, services.partitions, services.groups, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
         return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
-
-
-def _inject(dispatcher: Dispatcher, services: Services, faults: Faults) -> Callable[[], None]:
-    """Returns how to stop it."""
-    # Imported where somebody wants it: a broker in earnest does without.
-    from mainstem.broker.faults.injector import FaultInjector
-
-    return FaultInjector(dispatcher, services, faults).close
 
 
 async def _open_services(
