@@ -155,6 +155,8 @@ class Partition:
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
+        if epoch == self.leader_epoch:
+            return epoch, self.log_end_offset  # the epoch has begun, with or without batches
         return self.state.epochs.end_offset_for(epoch, self.log_end_offset)
 
     # -------------------------------------------------------------------------------------------------------- appending
