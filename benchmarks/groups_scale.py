@@ -240,7 +240,7 @@ async def form(wires: Sequence[Wire], group: str) -> list[tuple[Wire, HeartbeatR
 async def join(wire: Wire, group: str, member_id: str) -> Any:
     request = JoinGroupRequest(
         group_id=group,
-        session_timeout_ms=45_000,
+        session_timeout_ms=180_000,
         rebalance_timeout_ms=60_000,
         member_id=member_id,
         protocol_type="consumer",
