@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,10 +15,12 @@ from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import StorageBackend
 from mainstem.app import broker_metrics
+from mainstem.app.compose_transactions import open_transactions
 from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.faults.registry import Faults
 from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
 from mainstem.broker.server import BoundListener, Server, bind
@@ -32,7 +35,6 @@ from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
-from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
@@ -79,6 +81,7 @@ async def start_broker(
     clock: Clock | None = None,
     log: Log | None = None,
     files: FileSystem | None = None,
+    faults: Faults | None = None,
 ) -> BrokerNode:
     """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
     async with AsyncExitStack() as stack:
@@ -97,6 +100,10 @@ async def start_broker(
         dispatcher = Dispatcher(services, ROUTES)
         server = Server(dispatcher)
         stack.push_async_callback(server.close)
+        if faults is None and config.faults_enable:
+            faults = Faults(config.faults_seed)
+        if faults is not None:
+            stack.callback(_inject(dispatcher, services, faults))
         await server.start(listeners)
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
@@ -110,13 +117,21 @@ async def start_broker(
             broker_metrics.register_cleaner(sensors, cleaner, services.partitions, context.clock)
         metrics_port = None
         if config.metrics_port is not None:
-            endpoint = MetricsEndpoint(sensors, plugins)
+            endpoint = MetricsEndpoint(sensors, plugins, faults if config.faults_enable else None)
             await endpoint.start(config.metrics_host, config.metrics_port)
             stack.push_async_callback(endpoint.close)
             metrics_port = endpoint.port
         node = RuntimeNode(services.metadata, services.partitions, services.groups, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
         return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
+
+
+def _inject(dispatcher: Dispatcher, services: Services, faults: Faults) -> Callable[[], None]:
+    """Returns how to stop it."""
+    # Imported where somebody wants it: a broker in earnest does without.
+    from mainstem.broker.faults.injector import FaultInjector
+
+    return FaultInjector(dispatcher, services, faults).close
 
 
 async def _open_services(
@@ -130,7 +145,7 @@ async def _open_services(
     storage = plugins.find(StorageBackend, config.log_storage)
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
     failures = lock_directories(context.files, directories, stack) if storage.is_durable else {}
-    coordinator = _open_coordinator(plugins, config, storage, context)
+    coordinator = open_coordinator(plugins, config, storage, context)
     stack.push_async_callback(coordinator.close)
     changes = await coordinator.open()
     registration = BrokerRegistration(
@@ -139,7 +154,7 @@ async def _open_services(
     metadata = Metadata(config, coordinator)
     stack.push_async_callback(metadata.close)
     await metadata.start(registration, changes)
-    settings = _storage_settings(storage, config)
+    settings = storage_settings(storage, config)
     stores = open_stores(directories, lambda place: storage.open(settings, context, place), failures, context)
     if storage.is_durable:
         claim(stores, await coordinator.cluster_id(), config.node_id)
@@ -162,6 +177,7 @@ async def _open_services(
     metadata.subscribe(partitions.follow)
     groups = Groups(config, metadata, partitions, context.clock, context.log)
     stack.push_async_callback(groups.close)
+    transactional = open_transactions(config, metadata, partitions, groups, context, stack)
     return Services(
         broker_id=config.node_id,
         cluster_id=await coordinator.cluster_id(),
@@ -171,7 +187,10 @@ async def _open_services(
         metadata=metadata,
         partitions=partitions,
         groups=groups,
-        producer_ids=ProducerIds(metadata),
+        producer_ids=transactional.producer_ids,
+        transactions=transactional.transactions,
+        transaction_verifier=transactional.verifier,
+        markers=transactional.markers,
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
         fetch_sessions=FetchSessions(
@@ -185,20 +204,20 @@ async def _open_services(
     )
 
 
-def _open_coordinator(
+def open_coordinator(
     plugins: PluginManager, config: BrokerConfig, storage: StorageBackend, context: PluginContext
 ) -> Coordinator:
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
     if directory is not None and storage.open_files is not None:
-        settings = _storage_settings(storage, config)
+        settings = storage_settings(storage, config)
         context = replace(context, files=storage.open_files(settings, context, directory))
     given = config.plugin_settings("coordinator.")
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
-def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
+def storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
     return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
 

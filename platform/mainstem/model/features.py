@@ -37,7 +37,7 @@ ALL_FEATURES = (
         name=TRANSACTION_VERSION,
         level_max=2,
         level=2,
-        is_announced=False,
+        is_announced=True,
         meaning="1: flexible records in the transaction log. 2: one producer epoch per transaction (KIP-890).",
     ),
 )

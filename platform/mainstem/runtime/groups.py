@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from mainstem.api.context import Clock, Log
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
     ConsumerHeartbeat,
     DeleteOffsets,
     DescribeConsumerGroup,
@@ -32,6 +35,7 @@ from mainstem.core.group.consumer_state import ConsumerGroup
 from mainstem.core.group.results import CommitResult, FetchResult, GroupListing, ListResult
 from mainstem.core.group.settings import GroupSettings, MigrationPolicy
 from mainstem.core.group.shard import GroupShard
+from mainstem.core.log.verification import Admission
 from mainstem.model.cluster import Change, TopicDeleted
 from mainstem.model.compression import Codec
 from mainstem.model.configs.broker import MINUTE_MS, BrokerConfig
@@ -40,7 +44,7 @@ from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.coordinator import CoordinatorRuntime
-from mainstem.runtime.coordinator_shard import RecordFormat, ShardSettings
+from mainstem.runtime.coordinator_shard import EndMarker, RecordFormat, ShardSettings
 from mainstem.runtime.coordinator_timers import Scheduler
 from mainstem.runtime.coordinator_topic import (
     CoordinatorLocation,
@@ -60,6 +64,7 @@ GroupRequest = (
     MemberRequest
     | ConsumerHeartbeat
     | CommitOffsets
+    | CommitTransactionalOffsets
     | FetchOffsets
     | DeleteOffsets
     | DescribeGroup
@@ -171,6 +176,24 @@ class Groups:
         if not command.group_id and isinstance(command, MemberRequest | DeleteOffsets | DescribeConsumerGroup):
             return render(command.refused(ErrorCode.INVALID_GROUP_ID))
         return self._topic.submit(command.group_id, command, render)
+
+    def serve(self, partition: int) -> ErrorCode:
+        """Have the groups of this partition of `__consumer_offsets` at hand if they are ours."""
+        return self._topic.serve(partition)
+
+    def commit_transactional(
+        self, command: CommitTransactionalOffsets, admission: Admission
+    ) -> CommitResult | asyncio.Future[CommitResult]:
+        """`admission` is what the log of the group's partition asks of a transaction."""
+        return self.submit(replace(command, admission=admission), as_it_is)
+
+    def end_transaction(self, partition: int, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
+        """A transaction with offsets in this partition of `__consumer_offsets` is over; `done` is told when that is committed."""
+        error = self._topic.serve(partition)
+        if error is not ErrorCode.NONE:
+            done(error)
+        else:
+            self._topic.runtime.end_transaction(partition, marker, done)
 
     async def list_groups(self, command: ListGroups) -> ListResult:
         """All groups this broker coordinates."""

@@ -11,7 +11,7 @@ import pytest
 
 from mainstem.wire.compile import message_class
 from mainstem.wire.schema import Field, Message
-from mainstem.wire.stored import consumer_group, group_metadata, offset_commit
+from mainstem.wire.stored import consumer_group, group_metadata, offset_commit, transaction_log
 from mainstem.wire.stored.layout import StoredSchema
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "records"
@@ -20,8 +20,18 @@ TABLES: dict[str, StoredSchema] = {
     "OffsetCommitValue": offset_commit.VALUE,
     "GroupMetadataKey": group_metadata.KEY,
     "GroupMetadataValue": group_metadata.VALUE,
+    "TransactionLogKey": transaction_log.KEY,
+    "TransactionLogValue": transaction_log.VALUE,
 } | {found.message.__name__: found for found in vars(consumer_group).values() if isinstance(found, StoredSchema)}
-DEFAULTS: dict[str, Any] = {"string": "", "bytes": b"", "int8": 0, "int32": 0, "int64": 0, "uuid": bytes(16)}
+DEFAULTS: dict[str, Any] = {
+    "string": "",
+    "bytes": b"",
+    "int8": 0,
+    "int16": 0,
+    "int32": 0,
+    "int64": 0,
+    "uuid": bytes(16),
+}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -89,7 +99,8 @@ def assert_parts_same(table: StoredSchema, fields: list[dict[str, Any]], valid: 
 def test_every_schema_that_ships_for_groups_is_compared() -> None:
     shipped = {p.stem for p in SCHEMAS.glob("*.json")}
     assert set(TABLES) <= shipped
-    assert {n for n in shipped if n.startswith(("OffsetCommit", "GroupMetadata", "ConsumerGroup"))} == set(TABLES)
+    kinds = ("OffsetCommit", "GroupMetadata", "ConsumerGroup", "TransactionLog")
+    assert {n for n in shipped if n.startswith(kinds)} == set(TABLES)
 
 
 def test_fields_of_nested_messages_are_explained() -> None:

@@ -139,6 +139,23 @@ class CommitOffsets(Command, frozen=True, kw_only=True):
         return CommitResult(offsets=tuple(OffsetError(o.topic, o.partition, error) for o in self.offsets))
 
 
+class CommitTransactionalOffsets(Command, frozen=True, kw_only=True):
+    """`generation` is negative, and `member_id` empty, where the client does not say. `admission` is what the log of the group's
+    partition wants to see (`core.log.verification`)."""
+
+    group_id: str
+    producer_id: int
+    producer_epoch: int
+    generation: int
+    member_id: str
+    group_instance_id: str | None
+    offsets: tuple[OffsetToCommit, ...]
+    admission: Any = None
+
+    def refused(self, error: ErrorCode) -> CommitResult:
+        return CommitResult(offsets=tuple(OffsetError(o.topic, o.partition, error) for o in self.offsets))
+
+
 class FetchOffsets(Command, frozen=True, kw_only=True):
     """`partitions` None asks for all. `require_stable` refuses partitions with offsets of an open transaction
     (KIP-447). `member_id` None and `member_epoch` -1 for whoever is no member (OffsetFetch 9, KIP-848)."""
@@ -302,6 +319,7 @@ GroupCommand = (
     | Heartbeat
     | LeaveGroup
     | CommitOffsets
+    | CommitTransactionalOffsets
     | FetchOffsets
     | DescribeGroup
     | ListGroups

@@ -12,6 +12,7 @@ from mainstem.core.group.consumer_state import ConsumerGroup
 from mainstem.core.group.offset_store import CommittedOffset, OffsetStore
 from mainstem.core.group.records import OffsetRemoved, OffsetStored
 from mainstem.core.group.results import CommitResult, DeleteOffsetsResult, FetchedOffset, FetchResult, OffsetError
+from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.turn import Turn
 from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
@@ -31,7 +32,7 @@ def commit(turn: Turn, group: Group | None, command: CommitOffsets) -> None:
     results = []
     for asked in command.offsets:
         error = ErrorCode.NONE
-        if _utf16_length(asked.metadata) > turn.settings.offset_metadata_max_bytes:
+        if metadata_is_too_long(asked.metadata, turn.settings):
             error = ErrorCode.OFFSET_METADATA_TOO_LARGE
         else:
             turn.write(
@@ -50,9 +51,10 @@ def commit(turn: Turn, group: Group | None, command: CommitOffsets) -> None:
     turn.reply(command.token, CommitResult(offsets=tuple(results)))
 
 
-def _utf16_length(text: str) -> int:
+def metadata_is_too_long(text: str, settings: GroupSettings) -> bool:
     """Kafka measures the length as Java does, in UTF-16 units."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    length = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    return length > settings.offset_metadata_max_bytes
 
 
 def _commit_problem(group: Group | None, command: CommitOffsets) -> ErrorCode:

@@ -25,11 +25,13 @@ from mainstem.core.group import (
     consumer_regex,
     consumer_requests,
     offsets,
+    transactional_offsets,
 )
 from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.cluster_view import ClusterView, NoCluster
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
     ConsumerHeartbeat,
     DeleteOffsets,
     DescribeConsumerGroup,
@@ -111,6 +113,8 @@ class GroupShard:
                 consumer_requests.consumer_heartbeat(turn, self.groups, command)
             case CommitOffsets():
                 offsets.commit(turn, self.groups.get(command.group_id), command)
+            case CommitTransactionalOffsets():
+                transactional_offsets.commit(turn, self.groups.get(command.group_id), command)
             case FetchOffsets():
                 offsets.fetch(turn, self.groups.get(command.group_id), self.offsets, command)
             case DeleteOffsets() | RemoveTopicOffsets() | ExpireOffsets():
