@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mainstem.api.batch import Batch
     from mainstem.app.embedded import AsyncBroker, Broker
     from mainstem.app.run import run
+    from mainstem.broker.faults.registry import Faults
+    from mainstem.broker.faults.rules import Fault
     from mainstem.pipeline.aggregates import Count, Max, Mean, Min, Sum
     from mainstem.pipeline.plan import Pipeline
     from mainstem.pipeline.steps import Plugin
@@ -22,6 +24,8 @@ _NAMES = {
     "Batch": "mainstem.api.batch",
     "Broker": "mainstem.app.embedded",
     "Count": "mainstem.pipeline.aggregates",
+    "Fault": "mainstem.broker.faults.rules",
+    "Faults": "mainstem.broker.faults.registry",
     "Max": "mainstem.pipeline.aggregates",
     "Mean": "mainstem.pipeline.aggregates",
     "Min": "mainstem.pipeline.aggregates",
@@ -37,6 +41,8 @@ __all__ = [
     "Batch",
     "Broker",
     "Count",
+    "Fault",
+    "Faults",
     "Max",
     "Mean",
     "Min",

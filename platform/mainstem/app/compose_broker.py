@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,10 +15,12 @@ from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import StorageBackend
 from mainstem.app import broker_metrics
+from mainstem.app.compose_transactions import open_transactions
 from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.faults.registry import Faults
 from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
 from mainstem.broker.server import BoundListener, Server, bind
@@ -32,7 +35,6 @@ from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
-from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
@@ -79,6 +81,7 @@ async def start_broker(
     clock: Clock | None = None,
     log: Log | None = None,
     files: FileSystem | None = None,
+    faults: Faults | None = None,
 ) -> BrokerNode:
     """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
     async with AsyncExitStack() as stack:
@@ -97,6 +100,10 @@ async def start_broker(
         dispatcher = Dispatcher(services, ROUTES)
         server = Server(dispatcher)
         stack.push_async_callback(server.close)
+        if faults is None and config.faults_enable:
+            faults = Faults(config.faults_seed)
+        if faults is not None:
+            stack.callback(_inject(dispatcher, services, faults))
         await server.start(listeners)
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
@@ -110,13 +117,21 @@ async def start_broker(
             broker_metrics.register_cleaner(sensors, cleaner, services.partitions, context.clock)
         metrics_port = None
         if config.metrics_port is not None:
-            endpoint = MetricsEndpoint(sensors, plugins)
+            endpoint = MetricsEndpoint(sensors, plugins, faults if config.faults_enable else None)
             await endpoint.start(config.metrics_host, config.metrics_port)
             stack.push_async_callback(endpoint.close)
             metrics_port = endpoint.port
         node = RuntimeNode(services.metadata, services.partitions, services.groups, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
         return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
+
+
+def _inject(dispatcher: Dispatcher, services: Services, faults: Faults) -> Callable[[], None]:
+    """Returns how to stop it."""
+    # Imported where somebody wants it: a broker in earnest does without.
+    from mainstem.broker.faults.injector import FaultInjector
+
+    return FaultInjector(dispatcher, services, faults).close
 
 
 async def _open_services(
@@ -162,6 +177,7 @@ async def _open_services(
     metadata.subscribe(partitions.follow)
     groups = Groups(config, metadata, partitions, context.clock, context.log)
     stack.push_async_callback(groups.close)
+    transactional = open_transactions(config, metadata, partitions, groups, context, stack)
     return Services(
         broker_id=config.node_id,
         cluster_id=await coordinator.cluster_id(),
@@ -171,7 +187,10 @@ async def _open_services(
         metadata=metadata,
         partitions=partitions,
         groups=groups,
-        producer_ids=ProducerIds(metadata),
+        producer_ids=transactional.producer_ids,
+        transactions=transactional.transactions,
+        transaction_verifier=transactional.verifier,
+        markers=transactional.markers,
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
         fetch_sessions=FetchSessions(

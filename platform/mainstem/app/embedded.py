@@ -20,6 +20,7 @@ from mainstem.app.compose_broker import BrokerNode, start_broker
 from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
 from mainstem.app.settings import load_settings
+from mainstem.broker.faults.registry import Faults
 from mainstem.model.configs.broker import BrokerConfig
 
 # What suits tests and scripts better than a server's defaults; `config` overrides each of them.
@@ -53,6 +54,7 @@ class AsyncBroker:
 
     `data`: a directory to keep; without it records live in a temporary directory that goes with the broker.
     `storage`: `segments` (default), `memory` or `sqlite`. `port`: 0 or None takes a free one. `config`: Kafka's broker keys.
+    `faults`: what goes wrong on purpose; without it `broker.faults` is there all the same, and empty.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class AsyncBroker:
         storage: str | None = None,
         port: int | None = None,
         plugins: PluginManager | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._config = config
         self._data = data
         self._storage = storage
         self._port = port
         self._plugins = plugins
+        self.faults = faults if faults is not None else Faults()
         self._stack = AsyncExitStack()
         self._node: BrokerNode | None = None
 
@@ -80,7 +84,7 @@ class AsyncBroker:
             if data is None and not has_own_directory:
                 data = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainstem-", ignore_cleanup_errors=True))
             config = embedded_config(self._config, data, self._storage, self._port)
-            self._node = await start_broker(config, plugins=self._plugins)
+            self._node = await start_broker(config, plugins=self._plugins, faults=self.faults)
             stack.push_async_callback(self._node.close)
             self._stack = stack.pop_all()
         return self
@@ -129,8 +133,13 @@ class Broker:
         data: Path | str | None = None,
         storage: str | None = None,
         port: int | None = None,
+        faults: Faults | None = None,
     ) -> None:
-        self._make: Callable[[], AsyncBroker] = lambda: AsyncBroker(config, data=data, storage=storage, port=port)
+        self.faults = faults if faults is not None else Faults()
+        """What goes wrong on purpose; rules may come and go while the broker runs."""
+        self._make: Callable[[], AsyncBroker] = lambda: AsyncBroker(
+            config, data=data, storage=storage, port=port, faults=self.faults
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._broker: AsyncBroker | None = None

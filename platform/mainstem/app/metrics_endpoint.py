@@ -1,6 +1,7 @@
 """`GET /metrics` for brokers and workers: the smallest HTTP server that a scraper needs, on the process's own loop.
 
-One request per connection; anything but GET of a known path gets 404 or 405; a client has ten seconds to ask.
+One request per connection; anything but GET of a known path gets 404 or 405; a client has ten seconds to ask. `/faults` beside it
+is `app.faults_endpoint`.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ import asyncio
 from collections.abc import Callable
 
 from mainstem.api.sensor import SensorExporter
+from mainstem.app.faults_endpoint import HttpAnswer, HttpRequest, answer_faults, read_body_size
 from mainstem.app.plugins import PluginManager
+from mainstem.broker.faults.registry import Faults
 from mainstem.model.errors import ConfigError
 from mainstem.telemetry.sensors import Sensors
 
 EXPORTER = "prometheus"
 REQUEST_BYTES_MAX = 8192
 REQUEST_TIMEOUT_S = 10
+TEXT = "text/plain; charset=utf-8"
 
 
 class MetricsEndpoint:
     """`port` is the one really bound."""
 
-    def __init__(self, sensors: Sensors, plugins: PluginManager) -> None:
+    def __init__(self, sensors: Sensors, plugins: PluginManager, faults: Faults | None = None) -> None:
+        """`faults`: those that clients may change; None if they may not."""
         self._sensors = sensors
+        self._faults = faults
         exporter = plugins.find(SensorExporter, EXPORTER)
         self._render: Callable[..., tuple[str, bytes]] = exporter.open(exporter.config())
         self._server: asyncio.Server | None = None
@@ -41,23 +47,27 @@ class MetricsEndpoint:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(head))
+                request = _read(head)
+                if request.path.startswith("/faults"):
+                    size = min(read_body_size(request), REQUEST_BYTES_MAX)
+                    request.body = await reader.readexactly(size)
+                    writer.write(_response(await answer_faults(self._faults, request)))
+                else:
+                    writer.write(self._answer(request))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass  # a client that does not speak HTTP, or left: there is nobody to tell
         finally:
             writer.close()
 
-    def _answer(self, head: bytes) -> bytes:
-        method, _, rest = head.partition(b" ")
-        path = rest.partition(b" ")[0].partition(b"?")[0]
-        if method not in (b"GET", b"HEAD"):
-            return _response("405 Method Not Allowed", "text/plain; charset=utf-8", b"only GET is answered here\n")
-        if path != b"/metrics":
-            return _response("404 Not Found", "text/plain; charset=utf-8", b"metrics are at /metrics\n")
+    def _answer(self, request: HttpRequest) -> bytes:
+        if request.method not in ("GET", "HEAD"):
+            return _response(HttpAnswer("405 Method Not Allowed", TEXT, b"only GET is answered here\n"))
+        if request.path != "/metrics":
+            return _response(HttpAnswer("404 Not Found", TEXT, b"metrics are at /metrics\n"))
         kind, body = self._render(self._sensors.snapshot())
-        response = _response("200 OK", kind, body)
-        return response if method == b"GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        response = _response(HttpAnswer("200 OK", kind, body))
+        return response if request.method == "GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
     async def close(self) -> None:
         if self._server is not None:
@@ -65,6 +75,16 @@ class MetricsEndpoint:
             await self._server.wait_closed()
 
 
-def _response(status: str, kind: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + body
+def _read(head: bytes) -> HttpRequest:
+    """What is not HTTP is a request for nothing."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, _, rest = first.partition(" ")
+    path = rest.partition(" ")[0].partition("?")[0]
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return HttpRequest(method, path, headers)
+
+
+def _response(answer: HttpAnswer) -> bytes:
+    length = len(answer.body)
+    head = f"HTTP/1.1 {answer.status}\r\nContent-Type: {answer.kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    return head.encode() + answer.body

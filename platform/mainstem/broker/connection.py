@@ -169,6 +169,10 @@ class Connection(asyncio.BufferedProtocol):
         self._lanes.insert(0, lane)
         del self._lanes[LANES_MAX:]
 
+    def drop_lanes(self) -> None:
+        """From now on every request goes to its handler."""
+        self._lanes.clear()
+
     def give_memory_back(self) -> None:
         """Called when the connection has been quiet for a while."""
         if self._buffer.is_idle and not self._is_handling:

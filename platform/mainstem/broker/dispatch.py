@@ -12,7 +12,7 @@ from mainstem.broker.connection_limits import ConnectionLimits
 from mainstem.broker.context import RequestContext
 from mainstem.broker.error_map import error_code_of
 from mainstem.broker.reply import ReplySlot
-from mainstem.broker.route import Route
+from mainstem.broker.route import AnswerLine, Route
 from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode, MainstemError
 from mainstem.wire.apis import FLEXIBLE_FROM, ApiKey
@@ -31,7 +31,7 @@ class HotHandler(Protocol):
 
     def __call__(
         self,
-        line: Connection,
+        line: AnswerLine,
         context: RequestContext,
         services: Services,
         frame: memoryview,
@@ -50,7 +50,8 @@ class Dispatcher:
         self.connections: set[Connection] = set()
         self._limits = ConnectionLimits()
         self._routes = routes
-        self._hot: dict[int, HotHandler] = {key: route.handle_frame for key, route in routes.items() if route.is_hot}
+        self._own_hot: dict[int, HotHandler] = {key: r.handle_frame for key, r in routes.items() if r.is_hot}
+        self._hot = self._own_hot
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -95,6 +96,30 @@ class Dispatcher:
             return
         self._answer(connection, route, context, request, correlation_id)
 
+    def intercept(self, handler: HotHandler | None) -> None:
+        """Let `handler` have every request of a served API, or nobody: handlers are called directly again."""
+        self._hot = self._own_hot if handler is None else dict.fromkeys(self._routes, handler)
+        for connection in self.connections:
+            connection.drop_lanes()
+
+    def run(
+        self,
+        line: AnswerLine,
+        api_key: int,
+        context: RequestContext,
+        frame: memoryview,
+        body: int,
+        correlation_id: int,
+    ) -> None:
+        """Answer a request as if nobody intercepted. Raises: MalformedMessage."""
+        hot = self._own_hot.get(api_key)
+        if hot is not None:
+            hot(line, context, self.services, frame, body, correlation_id)
+            return
+        route = self._routes[api_key]
+        request = decode(request_schema(route.api), context.api_version, frame, body)
+        self._answer(line, route, context, request, correlation_id)
+
     def _make_context(
         self, connection: Connection, frame: memoryview, version: int, client_id_size: int, key: tuple[int, bytes]
     ) -> RequestContext:
@@ -126,7 +151,7 @@ class Dispatcher:
         connection.abort(f"API key {api_key} version {version} is not served")
 
     def _answer(
-        self, connection: Connection, route: Route, context: RequestContext, request: Message, correlation_id: int
+        self, connection: AnswerLine, route: Route, context: RequestContext, request: Message, correlation_id: int
     ) -> None:
         started = self._loop.time()
         try:
@@ -150,7 +175,7 @@ class Dispatcher:
 
     async def _finish(
         self,
-        connection: Connection,
+        connection: AnswerLine,
         slot: ReplySlot,
         route: Route,
         context: RequestContext,

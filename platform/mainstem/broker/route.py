@@ -14,14 +14,24 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.reply import ReplyLine
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.schema import Message
 
 Answer = Message | asyncio.Future[Any] | Coroutine[Any, Any, Any]
 Handle = Callable[[RequestContext, Any, Any], Answer]
+
+
+class AnswerLine(ReplyLine, Protocol):
+    """What the dispatcher sees of a connection that waits for an answer."""
+
+    def hold(self) -> None:
+        """Handle no further request until `release`: a coroutine is answering one."""
+
+    def release(self) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,16 @@ async def test_partitions_are_not_added_twice_or_when_validating() -> None:
 # ----------------------------------------------------------------------------------------------
 # DescribeConfigs
 
-OURS = {"flush.policy", "coordinator", "log.flush.policy", "log.storage", "metrics.host", "metrics.port"}
+OURS = {
+    "flush.policy",
+    "coordinator",
+    "faults.enable",
+    "faults.seed",
+    "log.flush.policy",
+    "log.storage",
+    "metrics.host",
+    "metrics.port",
+}
 OTHER_VALUE = {
     "advertised.listeners",
     "controller.listener.names",

@@ -19,7 +19,15 @@ from mainstem.model.configs.topic_keys import TOPIC_KEYS
 KAFKA = json.loads((Path(__file__).parent / "kafka-4.1-configs.json").read_text())
 
 OUR_TOPIC_KEYS = {"flush.policy"}
-OUR_BROKER_KEYS = {"coordinator", "log.flush.policy", "log.storage", "metrics.host", "metrics.port"}
+OUR_BROKER_KEYS = {
+    "coordinator",
+    "faults.enable",
+    "faults.seed",
+    "log.flush.policy",
+    "log.storage",
+    "metrics.host",
+    "metrics.port",
+}
 OTHER_DEFAULT = {
     "listeners",
     "log.dir",
