@@ -22,7 +22,15 @@ from peers.node import BrokerNode
 from peers.programs import build_go_programs, install_node_programs
 from peers.tools import KafkaTools
 
-_OVERRIDES = {"offsets.topic.num.partitions": "4"}
+_OVERRIDES = {
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    # Members that a test kills are soon given up.
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "1000",
+    "group.consumer.heartbeat.interval.ms": "1000",
+}
 
 
 @pytest.fixture(scope="session")

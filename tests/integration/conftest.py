@@ -64,7 +64,8 @@ def bootstrap() -> Iterator[str]:
         return
     from mainstem import Broker
 
-    with Broker() as broker:
+    # Transactions that time out are looked for every ten seconds otherwise.
+    with Broker({"transaction.abort.timed.out.transaction.cleanup.interval.ms": 500}) as broker:
         yield broker.bootstrap_servers
 
 

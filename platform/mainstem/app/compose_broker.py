@@ -14,6 +14,7 @@ from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import StorageBackend
 from mainstem.app import broker_metrics
+from mainstem.app.compose_transactions import open_transactions
 from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
@@ -34,7 +35,6 @@ from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
-from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.telemetry.loggers import Loggers
 from mainstem.telemetry.logs import get_logger, kafka_level
 from mainstem.telemetry.sensors import Sensors
@@ -141,7 +141,7 @@ async def _open_services(
     storage = plugins.find(StorageBackend, config.log_storage)
     directories = config.log_dirs if storage.is_durable else config.log_dirs[:1]
     failures = lock_directories(context.files, directories, stack) if storage.is_durable else {}
-    coordinator = _open_coordinator(plugins, config, storage, context)
+    coordinator = open_coordinator(plugins, config, storage, context)
     stack.push_async_callback(coordinator.close)
     changes = await coordinator.open()
     registration = BrokerRegistration(
@@ -150,7 +150,7 @@ async def _open_services(
     metadata = Metadata(config, coordinator)
     stack.push_async_callback(metadata.close)
     await metadata.start(registration, changes)
-    settings = _storage_settings(storage, config)
+    settings = storage_settings(storage, config)
     stores = open_stores(directories, lambda place: storage.open(settings, context, place), failures, context)
     if storage.is_durable:
         claim(stores, await coordinator.cluster_id(), config.node_id)
@@ -173,6 +173,7 @@ async def _open_services(
     metadata.subscribe(partitions.follow)
     groups = Groups(config, metadata, partitions, context.clock, context.log)
     stack.push_async_callback(groups.close)
+    transactional = open_transactions(config, metadata, partitions, groups, context, stack)
     return Services(
         broker_id=config.node_id,
         cluster_id=await coordinator.cluster_id(),
@@ -183,7 +184,10 @@ async def _open_services(
         metadata=metadata,
         partitions=partitions,
         groups=groups,
-        producer_ids=ProducerIds(metadata),
+        producer_ids=transactional.producer_ids,
+        transactions=transactional.transactions,
+        transaction_verifier=transactional.verifier,
+        markers=transactional.markers,
         executor=context.executor,
         served_versions={key: (route.first_version, route.last_version) for key, route in ROUTES.items()},
         fetch_sessions=FetchSessions(
@@ -197,20 +201,20 @@ async def _open_services(
     )
 
 
-def _open_coordinator(
+def open_coordinator(
     plugins: PluginManager, config: BrokerConfig, storage: StorageBackend, context: PluginContext
 ) -> Coordinator:
     backend = plugins.find(CoordinatorBackend, config.coordinator)
     # A broker that keeps its records in memory keeps its metadata there as well: topics without records help nobody.
     directory = Path(config.log_dirs[0]) if storage.is_durable else None
     if directory is not None and storage.open_files is not None:
-        settings = _storage_settings(storage, config)
+        settings = storage_settings(storage, config)
         context = replace(context, files=storage.open_files(settings, context, directory))
     given = config.plugin_settings("coordinator.")
     return backend.open(configure(backend.config, given, owner=f"coordinator {backend.name}"), context, directory)
 
 
-def _storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
+def storage_settings(storage: StorageBackend, config: BrokerConfig) -> PluginConfig:
     return configure(storage.config, config.plugin_settings("log.storage."), owner=f"storage {storage.name}")
 
 

@@ -89,7 +89,7 @@ def _claim_all(stores: Sequence[LogStore], cluster_id: str, node_id: int) -> Non
                 "version": PROPERTIES_VERSION,
                 "cluster.id": cluster_id,
                 "node.id": str(node_id),
-                "directory.id": _new_directory_id(),
+                "directory.id": new_uuid(),
             }
             store.write_properties(properties)
         _check(store.place, properties, cluster_id, node_id)
@@ -115,7 +115,7 @@ def _check(place: str, properties: dict[str, str], cluster_id: str, node_id: int
         )
 
 
-def _new_directory_id() -> str:
+def new_uuid() -> str:
     """As Kafka's `Uuid.randomUuid`: 22 characters, never with a dash in front."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Callable
 
 from mainstem.app.compose_broker import start_broker
 from mainstem.app.loops import new_event_loop
@@ -20,21 +21,21 @@ SWITCH_INTERVAL_S = 0.001
 """How long a thread (a cleaning, a cold read) may keep the interpreter while the loop waits for it; Python's own is 5 ms."""
 
 
-def serve(settings: Settings) -> int:
-    """Runs until a signal; returns the process's exit status."""
+def serve(settings: Settings, on_started: Callable[[], None] = lambda: None) -> int:
+    """Runs until a signal; returns the process's exit status. `on_started` is called once, when clients can connect."""
     logs.configure()
     log = logs.get_logger("mainstem.broker")
     for warning in settings.warnings:
         log.warning("config.warning", text=warning)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
-            return runner.run(_serve(settings))
+            return runner.run(_serve(settings, on_started))
         except MainstemError as error:
             print(f"mainstem broker: {error}", file=sys.stderr)  # noqa: T201 - the last word of a failed start
             return EXIT_USAGE
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, on_started: Callable[[], None]) -> int:
     log = logs.get_logger("mainstem.broker")
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -53,6 +54,7 @@ async def _serve(settings: Settings) -> int:
     log.info(
         "broker.started", listeners=listeners, log_dirs=list(settings.config.log_dirs), node_id=settings.config.node_id
     )
+    on_started()
     try:
         await stopped.wait()
     finally:

@@ -16,3 +16,8 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     local_host: str
     local_port: int
     principal: str = "User:ANONYMOUS"
+
+    @property
+    def client_host_in_java(self) -> str:
+        """What tools show and Kafka stores: `InetAddress.toString` without a name."""
+        return self.client_host if self.client_host.startswith("/") else f"/{self.client_host}"

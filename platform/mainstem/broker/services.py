@@ -17,6 +17,9 @@ from mainstem.runtime.groups import Groups
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.producer_ids import ProducerIds
+from mainstem.runtime.transaction_markers import MarkerPort
+from mainstem.runtime.transaction_verification import TransactionVerifier
+from mainstem.runtime.transactions import Transactions
 from mainstem.telemetry.loggers import Loggers
 
 
@@ -32,6 +35,9 @@ class Services:
     partitions: Partitions
     groups: Groups
     producer_ids: ProducerIds
+    transactions: Transactions
+    transaction_verifier: TransactionVerifier
+    markers: MarkerPort
     executor: Executor
     served_versions: Mapping[int, tuple[int, int]]
     fetch_sessions: FetchSessions

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mainstem.model.configs.nearest import nearest
-from mainstem.model.errors import ConfigError
+from mainstem.model.errors import ConfigError, MainstemError
 
 BOOTSTRAP_SERVER = "localhost:9092"
 """Where `mainstem broker` listens when it is told nothing. Kafka's tools insist on the flag."""
@@ -23,6 +23,10 @@ class UsageError(Exception):
         super().__init__(message)
         self.parser = parser
         self.message = message
+
+
+class CommandError(MainstemError):
+    """Something that the command itself finds wrong. `main` prints the text as it is and ends with status 1."""
 
 
 class ShowVersion(argparse.Action):
@@ -50,6 +54,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.suggested: dict[str, tuple[str, ...]] = {}
         self.add_argument("--version", action=ShowVersion, help="print which Kafka this is like, and its own version")
 
     def flag(self, name: str, help_text: str) -> None:
@@ -58,6 +63,31 @@ class Parser(argparse.ArgumentParser):
 
     def value(self, name: str, metavar: str, help_text: str, *, kind: type = str, default: object = None) -> None:
         self.add_argument(name, dest=field(name), metavar=metavar, type=kind, default=default, help=help_text)
+
+    def choice(
+        self,
+        name: str,
+        metavar: str,
+        help_text: str,
+        allowed: Sequence[str],
+        *,
+        default: str | None = None,
+        is_checked: bool = True,
+    ) -> None:
+        """A flag whose values can be listed: they stand in the help, and a shell completes them.
+
+        `is_checked`: others are refused here; otherwise the command has its own words for them.
+        """
+        text = f"{help_text}: {', '.join(allowed)}" + (f" (default: {default})" if default else "")
+        added = self.add_argument(name, dest=field(name), metavar=metavar, default=default, help=text)
+        self.suggested[added.dest] = tuple(allowed)
+        if is_checked:
+            added.choices = tuple(allowed)
+
+    def action(self, actions: Mapping[str, str]) -> None:
+        """The command's first word, for tools that have one: `options.action`. Each with what it is for."""
+        text = "; ".join(f"{name}: {purpose}" for name, purpose in actions.items())
+        self.add_argument("action", metavar="ACTION", choices=tuple(actions), help=text)
 
     def values(self, name: str, metavar: str, help_text: str) -> None:
         """A flag that may be repeated."""
@@ -73,6 +103,12 @@ class Parser(argparse.ArgumentParser):
         )
         self.value("--command-config", "FILE", "a properties file for the client")
 
+    def many(self, name: str, metavar: str, help_text: str) -> None:
+        """A flag that takes every word up to the next flag, as argparse4j's do."""
+        self.add_argument(
+            name, dest=field(name), metavar=metavar, nargs="+", action="extend", default=[], help=help_text
+        )
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(self, message)
 
@@ -87,6 +123,8 @@ class Parser(argparse.ArgumentParser):
         name = argument.partition("=")[0]
         if not name.startswith("-"):
             return f"{argument} is not expected here"
+        if name in _GONE:
+            return f"{name} is not a recognized option since Kafka {_GONE[name]}; say --bootstrap-server HOST:PORT"
         flags = [flag for action in self._actions for flag in action.option_strings]
         near = nearest(name, flags)
         return f"{name} is not a recognized option" + (f"; did you mean {near}?" if near else "")
@@ -95,7 +133,7 @@ class Parser(argparse.ArgumentParser):
         """Raises: UsageError."""
         for name in names:
             if not given(options, name):
-                self.error(f"{name} must be specified")
+                self.error(f'Missing required argument "[{name.removeprefix("--")}]"')
 
     def exactly_one(self, options: argparse.Namespace, names: Sequence[str]) -> str:
         """The one action that is asked for.
@@ -122,6 +160,10 @@ class Parser(argparse.ArgumentParser):
             for other in others:
                 if other != name and given(options, other):
                     self.error(f'Option "{name}" can\'t be used with option "{other}"')
+
+
+_GONE = {"--zookeeper": "3.0", "--broker-list": "3.0"}
+"""Flags of old tutorials, and the release that did without them."""
 
 
 def field(flag: str) -> str:

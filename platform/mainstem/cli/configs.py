@@ -191,9 +191,14 @@ def absence(admin: Admin, entity: Entity) -> str | None:
     assert entity.name is not None, "a kind is always there"
     if entity.kind == "topic" and (problem := topic_name_problem(entity.name)) is not None:
         raise ConfigCommandError(problem)
-    if entity.name in names_of(admin, entity.kind):
+    if entity.name in names_of(admin, entity.kind) or not can_tell(admin, entity.kind):
         return None
     return f"The {entity.kind} '{entity.name}' doesn't exist and doesn't have dynamic config."
+
+
+def can_tell(admin: Admin, kind: str) -> bool:
+    """Whether the broker can list all there are: groups and client metrics may have settings without existing."""
+    return kind not in ("group", "client-metric") or admin.can_list_configured
 
 
 def entities(admin: Admin, entity: Entity) -> list[Entity]:

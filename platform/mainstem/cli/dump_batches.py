@@ -28,6 +28,7 @@ class BatchOptions:
     looks_at_records: bool = False
     has_metadata: bool = True
     decodes_offsets: bool = False
+    decodes_transactions: bool = False
     bytes_max: int | None = None
 
 
@@ -142,7 +143,7 @@ def record_line(header: BatchHeader, columns: Columns, slot: int, options: Batch
             facts |= marker
             parts += [f"{name}: {fact}" for name, fact in marker.items()]
     if options.prints_records and not header.is_control:
-        contents = _contents(key, value, decodes_offsets=options.decodes_offsets)
+        contents = _contents(key, value, options)
         facts |= contents
         parts += [f"{name}: {fact}" for name, fact in contents.items()]
     return Line(" ".join(["|", *parts]) if parts else "", facts)
@@ -157,10 +158,10 @@ def _marker(key: bytes | None, value: bytes | None) -> dict[str, object]:
     return {"endTxnMarker": kind, "coordinatorEpoch": _MARKER_VALUE.unpack_from(value)[1]}
 
 
-def _contents(key: bytes | None, value: bytes | None, *, decodes_offsets: bool) -> dict[str, object]:
-    if decodes_offsets:
-        from mainstem.cli.dump_offsets import decoded_contents
+def _contents(key: bytes | None, value: bytes | None, options: BatchOptions) -> dict[str, object]:
+    if options.decodes_offsets or options.decodes_transactions:
+        from mainstem.cli.dump_offsets import OFFSETS, TRANSACTIONS, decoded_contents
 
-        return decoded_contents(key, value)
+        return decoded_contents(OFFSETS if options.decodes_offsets else TRANSACTIONS, key, value)
     found = (("key", key), ("payload", value))
     return {name: content.decode("utf-8", "replace") for name, content in found if content is not None}

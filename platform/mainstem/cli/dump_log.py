@@ -38,8 +38,6 @@ def main(arguments: Sequence[str]) -> int:
         if getattr(options, name):
             flag = "--" + name.replace("_", "-")
             print_error(f"{flag} names a Java class and is ignored: keys and values are printed as text")
-    if options.transaction_log_decoder:
-        parser.error("--transaction-log-decoder: this version does not decode the transaction log")
     findings = Findings()
     for name in options.files.split(","):
         path = Path(name)
@@ -99,11 +97,12 @@ def dump_file(path: Path, options: argparse.Namespace, findings: Findings) -> It
 
 
 def _batch_options(options: argparse.Namespace) -> BatchOptions:
-    prints = options.print_data_log or options.offsets_decoder
+    prints = options.print_data_log or options.offsets_decoder or options.transaction_log_decoder
     return BatchOptions(
         prints_records=prints,
         looks_at_records=options.deep_iteration or prints,
         has_metadata=not options.skip_record_metadata,
         decodes_offsets=options.offsets_decoder,
+        decodes_transactions=options.transaction_log_decoder,
         bytes_max=options.max_bytes,
     )

@@ -1,6 +1,6 @@
-"""Records of `__consumer_offsets` as JSON, as Kafka's `--offsets-decoder` prints them.
+"""Records of internal topics as JSON, as Kafka's `--offsets-decoder` and `--transaction-log-decoder` print them.
 
-Known are committed offsets and classic groups; records of other group types are named by their type.
+Known are committed offsets, classic and consumer groups, and transactions; records of other group types are named by their type.
 """
 
 from __future__ import annotations
@@ -8,28 +8,39 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections.abc import Mapping
 
+from mainstem.model.ids import topic_id_text
 from mainstem.wire.compile import MalformedMessage
-from mainstem.wire.schema import Message
-from mainstem.wire.stored import group_metadata, offset_commit
+from mainstem.wire.schema import Field, Message
+from mainstem.wire.stored import consumer_group, group_metadata, offset_commit, transaction_log
 from mainstem.wire.stored.layout import StoredSchema, decode, read_version
 
-SCHEMAS = {
+OFFSETS = {
     0: (offset_commit.KEY, offset_commit.VALUE),
     1: (offset_commit.KEY, offset_commit.VALUE),
     2: (group_metadata.KEY, group_metadata.VALUE),
+    3: (consumer_group.GROUP_KEY, consumer_group.GROUP_VALUE),
+    4: (consumer_group.TOPICS_KEY, consumer_group.TOPICS_VALUE),
+    5: (consumer_group.MEMBER_KEY, consumer_group.MEMBER_VALUE),
+    6: (consumer_group.TARGET_EPOCH_KEY, consumer_group.TARGET_EPOCH_VALUE),
+    7: (consumer_group.TARGET_KEY, consumer_group.TARGET_VALUE),
+    8: (consumer_group.CURRENT_KEY, consumer_group.CURRENT_VALUE),
+    16: (consumer_group.REGEX_KEY, consumer_group.REGEX_VALUE),
 }
+TRANSACTIONS = {0: (transaction_log.KEY, transaction_log.VALUE)}
+Schemas = Mapping[int, tuple[StoredSchema, StoredSchema]]
 TOMBSTONE = "<DELETE>"
 
 
-def decoded_contents(key: bytes | None, value: bytes | None) -> dict[str, object]:
+def decoded_contents(schemas: Schemas, key: bytes | None, value: bytes | None) -> dict[str, object]:
     if key is None:
         return {"key": "Failed to decode message: it has no key"}
     try:
         kind = read_version(key)
-        if kind not in SCHEMAS:
+        if kind not in schemas:
             return {"key": f"Unknown record type {kind}, skipping."}
-        key_schema, value_schema = SCHEMAS[kind]
+        key_schema, value_schema = schemas[kind]
         found: dict[str, object] = {"key": _text("type", key_schema, key)}
         found["payload"] = TOMBSTONE if value is None else _text("version", value_schema, value)
     except MalformedMessage as error:
@@ -55,15 +66,22 @@ def _as_json(message: Message, version: int) -> dict[str, object]:
     found: dict[str, object] = {}
     for field in message.layout:
         value = getattr(message, field.name)
-        if not field.travels_in(version) or (field.tag is not None and value == getattr(type(message)(), field.name)):
+        if not field.travels_in(version) or (field.tag is not None and _is_left_out(message, field, value)):
             continue
         if isinstance(value, bytes):
-            value = base64.b64encode(value).decode()
-        elif field.type.startswith("[]"):
+            value = topic_id_text(value) if field.type == "uuid" else base64.b64encode(value).decode()
+        elif isinstance(value, Message):
+            value = _as_json(value, version)
+        elif field.type.startswith("[]") and value is not None:
             value = [_as_json(item, version) if isinstance(item, Message) else item for item in value]
         first, *others = field.name.split("_")
         found[first + "".join(word.title() for word in others)] = value
     return found
+
+
+def _is_left_out(message: Message, field: Field, value: object) -> bool:
+    """A part that is null is not the default to Kafka's tool: it prints it."""
+    return value is not None and value == getattr(type(message)(), field.name)
 
 
 def _with_consumer_protocol(member: dict[str, object]) -> dict[str, object]:

@@ -9,20 +9,37 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from mainstem.cli.arguments import UsageError
+from mainstem.cli.arguments import CommandError, UsageError
 from mainstem.model.errors import MainstemError
 
 COMMANDS = {
-    "broker": "start a broker in the foreground",
+    "broker": "start a broker, in the foreground or with -daemon; stop one",
     "topics": "create, list, describe, widen and delete topics",
     "configs": "describe and change configurations of topics, brokers and groups",
+    "console-producer": "send lines of standard input to a topic",
+    "console-consumer": "print the records of a topic",
+    "consumer-groups": "list and describe consumer groups, reset and forget their offsets, delete them",
+    "groups": "list groups of all kinds",
+    "get-offsets": "print where partitions end or begin, or where a time is",
+    "delete-records": "delete the records before an offset",
+    "log-dirs": "print which folders of a broker hold what, and how much",
+    "dump-log": "print and check files of a log directory",
+    "transactions": "list and describe transactions, find and end those that hang",
+    "leader-election": "let the preferred replicas lead again",
+    "reassign-partitions": "move partitions between brokers",
+    "broker-api-versions": "print which requests a broker answers, and in which versions",
+    "cluster": "print the cluster's id and endpoints",
+    "features": "describe, raise and lower the features of a cluster",
+    "producer-perf-test": "measure how fast records can be sent",
+    "consumer-perf-test": "measure how fast records can be read",
+    "verifiable-producer": "send numbers, and say as JSON which were acknowledged",
+    "verifiable-consumer": "read records, and say as JSON what came and was committed",
+    "storage": "make ids for clusters; format a log directory",
     "run": "run the pipelines of a script",
     "demo": "stream a month of real flights through an embedded broker",
     "plugins": "list the installed plugins and their settings",
-    "console-producer": "send lines of standard input to a topic",
-    "console-consumer": "print the records of a topic",
-    "dump-log": "print and check files of a log directory",
-    "consumer-groups": "list and describe groups, reset their offsets, delete them",
+    "install-scripts": "write kafka-topics.sh and its like, which call these commands",
+    "completion": "print what a shell needs to complete these commands",
 }
 """Every command and what it is for. `console-producer` lives in `mainstem.cli.console_producer`."""
 
@@ -58,6 +75,9 @@ def run(name: str, command: Callable[[Sequence[str]], int], arguments: Sequence[
         return command(arguments)
     except UsageError as error:
         print(f"{error.message}\n`mainstem {name} --help` explains the options", file=sys.stderr)
+        return EXIT_FAILURE
+    except CommandError as error:
+        print(error, file=sys.stderr)
         return EXIT_FAILURE
     except MainstemError as error:
         print(f"mainstem {name}: {error}{_advice(error)}", file=sys.stderr)

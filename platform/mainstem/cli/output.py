@@ -32,3 +32,10 @@ def row(cells: Sequence[object], widths: Sequence[int]) -> str:
 
 def width_of(cells: Sequence[str], least: int) -> int:
     return max([least, *(len(cell) for cell in cells)])
+
+
+def tabbed_table(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """As Kafka's `ToolsUtils.prettyPrintTable`: columns as wide as what is in them, a tab after each."""
+    cells = [list(header), *([str(cell) for cell in line] for line in lines)]
+    widths = [max(len(line[number]) for line in cells) for number in range(len(header))]
+    return "\n".join("".join(f"{cell:<{width}}\t" for cell, width in zip(line, widths, strict=True)) for line in cells)

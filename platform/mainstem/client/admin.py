@@ -58,10 +58,14 @@ class Admin:
         """Without partitions or replication factor the broker's defaults are taken."""
         self.topic_admin.create(name, partitions=partitions, replication_factor=replication_factor, configs=configs)
 
+    @property
+    def can_list_configured(self) -> bool:
+        """Whether the broker is new enough for `configured`."""
+        return ApiKey.LIST_CONFIG_RESOURCES in self.cluster.any_broker().served()
+
     def configured(self, kind: str) -> list[str]:
         """Names of this kind that have settings of their own; none where the broker is too old to tell."""
-        broker = self.cluster.any_broker()
-        return configs.resources(broker, kind) if ApiKey.LIST_CONFIG_RESOURCES in broker.served() else []
+        return configs.resources(self.cluster.any_broker(), kind) if self.can_list_configured else []
 
     def configs(self, kind: str, name: str) -> list[ConfigValue]:
         """`kind` is one of `configs.RESOURCE_TYPES`; the name `""` of a broker means the cluster's defaults. By name."""

@@ -73,8 +73,8 @@ class ConsoleConsumer:
             error = message.error()
             if error is None:
                 idle_s = 0.0
-                yield _consumed(message)
-            elif error.code() not in _PASSING:
+                yield consumed_of(message)
+            elif not is_passing(error):
                 raise translated(KafkaException(error), self._bootstrap_servers)
 
     def __enter__(self) -> ConsoleConsumer:
@@ -86,7 +86,13 @@ class ConsoleConsumer:
         self._consumer.close()
 
 
-def _consumed(message: Any) -> Consumed:
+def is_passing(error: KafkaError) -> bool:
+    """Whether a consumer goes on after this."""
+    return error.code() in _PASSING
+
+
+def consumed_of(message: Any) -> Consumed:
+    """A record of the library as a plain value."""
     timestamp_type, timestamp_ms = message.timestamp()
     return Consumed(
         topic=message.topic(),

@@ -35,17 +35,29 @@ class Fact(msgspec.Struct, frozen=True):
     facts: dict[str, Any]
 
 
+class Transactional(msgspec.Struct, frozen=True):
+    """The records belong to a producer's transaction: they count when its marker comes, if it commits. `admission` is the log's
+    (`core.log.verification`)."""
+
+    producer_id: int
+    producer_epoch: int
+    admission: Any = None
+
+
 class Decision(msgspec.Struct, Generic[Record]):
     """What to write, whom to answer (once the records and all before them are committed), and when to wake
     up.
 
     Owned by the command that is being decided; whoever runs it must not keep it. `atomic` records go into one
     batch, the
-    others may be cut into several, in order.
+    others may be cut into several, in order. `effects` are handed to whoever runs the state machine, as the replies once all is
+    committed; unlike replies they are not given up when that takes long.
     """
 
     records: list[Record] = msgspec.field(default_factory=list)
     replies: list[Reply] = msgspec.field(default_factory=list)
     timers: list[Timer] = msgspec.field(default_factory=list)
     facts: list[Fact] = msgspec.field(default_factory=list)
+    effects: list[Any] = msgspec.field(default_factory=list)
     atomic: bool = True
+    transactional: Transactional | None = None

@@ -30,14 +30,14 @@ ALL_FEATURES = (
         name=GROUP_VERSION,
         level_max=1,
         level=1,
-        is_announced=False,
+        is_announced=True,
         meaning="1: the consumer group protocol (KIP-848).",
     ),
     Feature(
         name=TRANSACTION_VERSION,
         level_max=2,
         level=2,
-        is_announced=False,
+        is_announced=True,
         meaning="1: flexible records in the transaction log. 2: one producer epoch per transaction (KIP-890).",
     ),
 )

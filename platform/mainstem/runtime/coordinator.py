@@ -1,7 +1,7 @@
 """The coordinator of one internal topic on this broker: one shard per partition it leads, made by replay,
 unmade on loss.
 
-Rides on it: groups (`__consumer_offsets`), later transactions (`__transaction_state`).
+Rides on it: groups (`__consumer_offsets`) and transactions (`__transaction_state`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.runtime.coordinator_replay import ReplayError, replay
 from mainstem.runtime.coordinator_shard import (
     CoordinatorShard,
+    EndMarker,
     PartitionPort,
     RecordFormat,
     ShardSettings,
     StateMachine,
-    Waiter,
 )
 from mainstem.runtime.coordinator_timers import Scheduler
+from mainstem.runtime.coordinator_waiter import Waiter
 
 Machine = TypeVar("Machine", bound=StateMachine[Any])
 Response = TypeVar("Response")
@@ -44,7 +45,9 @@ class CoordinatorRuntime(Generic[Machine]):
         clock: Clock,
         log: Log,
         scheduler: Scheduler | None = None,
+        carry_out: Callable[[int, Any], None] | None = None,
     ) -> None:
+        """`carry_out(index, effect)` is called with effects of the shard of `index` once they are committed."""
         self._topic = topic
         self._new_machine = new_machine
         self._format = record_format
@@ -53,6 +56,7 @@ class CoordinatorRuntime(Generic[Machine]):
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._scheduler: Scheduler = scheduler or self._loop
+        self._carry_out_effect = carry_out
         self._shards: dict[int, CoordinatorShard[Any]] = {}
         self._machines: dict[int, Machine] = {}
         self._ready: dict[int, asyncio.Event] = {}
@@ -76,6 +80,11 @@ class CoordinatorRuntime(Generic[Machine]):
     def is_loading(self) -> bool:
         return any(not shard.is_active for shard in self._shards.values())
 
+    def machine(self, index: int) -> Machine | None:
+        """The state machine of a partition, None while it is not served."""
+        shard = self._shards.get(index)
+        return self._machines[index] if shard is not None and shard.is_active else None
+
     def machines(self) -> Iterator[Machine]:
         """State machines that are loaded, for looking at."""
         for index, shard in self._shards.items():
@@ -95,6 +104,7 @@ class CoordinatorRuntime(Generic[Machine]):
         assert not self._is_closed, "the coordinator is closed"
         self.unload(index)
         machine = self._new_machine()
+        carry_out = self._carry_out_effect
         shard: CoordinatorShard[Any] = CoordinatorShard(
             partition,
             machine,
@@ -104,6 +114,7 @@ class CoordinatorRuntime(Generic[Machine]):
             self._scheduler,
             self._log,
             lambda reason: self._lost(index, shard, reason),
+            None if carry_out is None else lambda effect: carry_out(index, effect),
         )
         self._shards[index] = shard
         self._machines[index] = machine
@@ -204,6 +215,16 @@ class CoordinatorRuntime(Generic[Machine]):
         shard = self._shards.get(index)
         if shard is not None and shard.is_active:
             shard.run(command)
+
+    def end_transaction(self, index: int, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
+        """Write a transaction's end into the log of the shard of `index`; `done` is told when it is committed, or why not."""
+        shard = self._shards.get(index)
+        if shard is None:
+            done(ErrorCode.NOT_COORDINATOR)
+        elif not shard.is_active:
+            done(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        else:
+            shard.end_transaction(marker, done)
 
     async def close(self) -> None:
         self._is_closed = True

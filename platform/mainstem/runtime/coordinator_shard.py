@@ -11,18 +11,20 @@ So a read never shows what a crash could take back, and decisions build on each 
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from mainstem.api.context import Clock, Log
-from mainstem.core.decision import Decision, Reply
+from mainstem.core.decision import Decision, Reply, Transactional
+from mainstem.core.log.transactions import build_marker
 from mainstem.model import records
+from mainstem.model.batch import TRANSACTIONAL_BIT
 from mainstem.model.compression import Codec
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import NO_PRODUCER_ID
 from mainstem.runtime.coordinator_timers import CoordinatorTimers, Scheduler
+from mainstem.runtime.coordinator_waiter import Waiter
 
 Record = TypeVar("Record")
 BATCH_BYTES_MAX = 512 * 1024
@@ -45,7 +47,7 @@ class PartitionPort(Protocol):
 
     @property
     def log_end_offset(self) -> int: ...
-    def append_batch(self, batch: bytes) -> Appended: ...
+    def append_batch(self, batch: bytes, admission: Any = None) -> Appended: ...
     def when_committed(self, offset: int, callback: Callable[[ErrorCode], None]) -> None: ...
     def replay(self, from_offset: int = 0) -> AsyncIterator[bytes]: ...
 
@@ -68,65 +70,29 @@ class RecordFormat(NamedTuple):
 
 
 class ShardSettings(NamedTuple):
+    """`base_sequence` of batches without a producer: Kafka's group coordinator writes 0, its transaction coordinator -1."""
+
     commit_timeout_ms: int = 5_000
     codec: Codec = Codec.NONE
+    base_sequence: int = 0
 
 
-class Waiter:
-    """A request that waits for its answer; the token of its command. Answered once, possibly before `submit`
-    returns.
-    """
+class EndMarker(NamedTuple):
+    """The end of a producer's transaction, as a transaction coordinator of `coordinator_epoch` orders it."""
 
-    __slots__ = ("_command", "_future", "_is_answered", "_render", "error", "response")
-
-    def __init__(self, command: Any, render: Callable[[Any], Any]) -> None:
-        self._command = command
-        self._render = render
-        self._future: asyncio.Future[Any] | None = None
-        self._is_answered = False
-        self.response: Any = None
-        self.error: Exception | None = None
-
-    def answer(self, result: Any) -> None:
-        if self._is_answered:
-            return
-        self._is_answered = True
-        try:
-            self.response = self._render(result)
-        except Exception as error:
-            # Answers are given from within the partition's own progress; only this request may suffer from a
-            # bug here.
-            self.error = error
-        if self._future is not None:
-            self._resolve(self._future)
-
-    def refuse(self, error: ErrorCode) -> None:
-        self.answer(self._command.refused(error))
-
-    def outcome(self, loop: asyncio.AbstractEventLoop) -> Any:
-        """The response, or a future of it. Called once."""
-        if self.error is not None:
-            raise self.error
-        if self._is_answered:
-            return self.response
-        self._future = loop.create_future()
-        return self._future
-
-    def _resolve(self, future: asyncio.Future[Any]) -> None:
-        if future.done():
-            return
-        if self.error is not None:
-            future.set_exception(self.error)
-        else:
-            future.set_result(self.response)
+    producer_id: int
+    producer_epoch: int
+    coordinator_epoch: int
+    is_commit: bool
 
 
 class _Pending(NamedTuple):
-    """Replies that wait until `offset` is committed, at most until `deadline_ms` (monotonic)."""
+    """What waits until `offset` is committed; replies do at most until `deadline_ms` (monotonic)."""
 
     offset: int
     deadline_ms: int
     replies: list[Reply]
+    effects: list[Any]
 
 
 def refusal_of(error: ErrorCode) -> ErrorCode:
@@ -173,7 +139,9 @@ class CoordinatorShard(Generic[Record]):
         scheduler: Scheduler,
         log: Log,
         lost: Callable[[str], None],
+        carry_out: Callable[[Any], None] | None = None,
     ) -> None:
+        """`carry_out` is given the effects of decisions, once committed."""
         self.partition = partition
         self.machine = machine
         self.is_active = False
@@ -183,6 +151,7 @@ class CoordinatorShard(Generic[Record]):
         self._clock = clock
         self._log = log
         self._lost = lost
+        self._carry_out_effect = carry_out
         self._timers = CoordinatorTimers(scheduler, clock, self._timer_fired)
         self._parked: set[Waiter] = set()
         self._pending: deque[_Pending] = deque()
@@ -233,18 +202,43 @@ class CoordinatorShard(Generic[Record]):
                 self._timers.set(timer.key, timer.delay_ms, timer.command)
         for fact in decision.facts:
             self._log.debug(fact.event, **fact.facts)
-        self._release(decision.replies)
+        self._release(decision.replies, decision.effects)
+
+    def end_transaction(self, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
+        """Write a transaction's end into this log; `done` is told once it is committed, or why it cannot be."""
+        batch = build_marker(
+            marker.producer_id,
+            marker.producer_epoch,
+            self._clock.now_ms(),
+            is_commit=marker.is_commit,
+            coordinator_epoch=marker.coordinator_epoch,
+        )
+        try:
+            outcome = self.partition.append_batch(batch)
+        except StorageError as error:
+            done(ErrorCode.KAFKA_STORAGE_ERROR)
+            self._lost(str(error))
+            return
+        if outcome.error is not ErrorCode.NONE:
+            done(outcome.error)
+            return
+        self._last_offset = outcome.last_offset
+        self.machine.end_transaction(marker.producer_id, marker.is_commit)
+        self.partition.when_committed(outcome.last_offset, done)
 
     def _append(self, decision: Decision[Record]) -> tuple[int, ErrorCode]:
         """Returns how many records were written and applied, and why not all."""
         written = 0
+        transactional = decision.transactional
+        admission = None if transactional is None else transactional.admission
+        producer_id = NO_PRODUCER_ID if transactional is None else transactional.producer_id
         for batch, kept in self._batches(decision):
-            outcome = self.partition.append_batch(batch)
+            outcome = self.partition.append_batch(batch, admission)
             if outcome.error is not ErrorCode.NONE:
                 return written, outcome.error
             self._last_offset = outcome.last_offset
             for index, record in enumerate(kept):
-                self.machine.apply(record, offset=outcome.base_offset + index)
+                self.machine.apply(record, offset=outcome.base_offset + index, producer_id=producer_id)
             written += len(kept)
         return written, ErrorCode.NONE
 
@@ -263,17 +257,19 @@ class CoordinatorShard(Generic[Record]):
             chunks[-1][0].append(pair)
             chunks[-1][1].append(record)
             size += grown
-        return [(self._encode(pairs), kept) for pairs, kept in chunks]
+        return [(self._encode(pairs, decision.transactional), kept) for pairs, kept in chunks]
 
-    def _encode(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> bytes:
-        # Kafka's coordinators write sequence 0 without a producer id; so do we, to the byte.
+    def _encode(self, pairs: Sequence[tuple[bytes, bytes | None]], transactional: Transactional | None) -> bytes:
         now_ms = self._clock.now_ms()
         return records.encode(
             [key for key, _ in pairs],
             [value for _, value in pairs],
             [now_ms] * len(pairs),
             codec=self._settings.codec,
-            base_sequence=0,
+            producer_id=NO_PRODUCER_ID if transactional is None else transactional.producer_id,
+            producer_epoch=-1 if transactional is None else transactional.producer_epoch,
+            base_sequence=self._settings.base_sequence,
+            attributes=0 if transactional is None else TRANSACTIONAL_BIT,
         )
 
     def _refuse(self, decision: Decision[Record], unwritten: Sequence[Record], error: ErrorCode) -> None:
@@ -291,7 +287,7 @@ class CoordinatorShard(Generic[Record]):
     # -------------------------------------------------------------------------------------------------------
     # --- replying
 
-    def _release(self, replies: Sequence[Reply]) -> None:
+    def _release(self, replies: Sequence[Reply], effects: Sequence[Any]) -> None:
         """Hand out replies once everything appended so far is committed."""
         waiting = []
         for reply in replies:
@@ -299,11 +295,10 @@ class CoordinatorShard(Generic[Record]):
             if reply.token is not None:
                 waiting.append(reply)
         if self._last_offset <= self._committed_offset:
-            for reply in waiting:
-                reply.token.answer(reply.response)
+            self._hand_out(waiting, effects)
             return
         deadline_ms = self._clock.monotonic_ms() + self._settings.commit_timeout_ms
-        self._pending.append(_Pending(self._last_offset, deadline_ms, waiting))
+        self._pending.append(_Pending(self._last_offset, deadline_ms, waiting, list(effects)))
         self.partition.when_committed(self._last_offset, self._committed_callback(self._last_offset))
         if self._pending and not self._is_timing_commits:
             self._is_timing_commits = True
@@ -318,10 +313,17 @@ class CoordinatorShard(Generic[Record]):
                 return
             self._committed_offset = max(self._committed_offset, offset)
             while self._pending and self._pending[0].offset <= offset:
-                for reply in self._pending.popleft().replies:
-                    reply.token.answer(reply.response)
+                pending = self._pending.popleft()
+                self._hand_out(pending.replies, pending.effects)
 
         return committed
+
+    def _hand_out(self, replies: Sequence[Reply], effects: Sequence[Any]) -> None:
+        for reply in replies:
+            reply.token.answer(reply.response)
+        for effect in effects:
+            assert self._carry_out_effect is not None, "a state machine with effects has somebody to carry them out"
+            self._carry_out_effect(effect)
 
     def _timer_fired(self, command: Any) -> None:
         if command is _COMMIT_TIMER:

@@ -10,9 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from mainstem.api.context import Clock, Log
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
+    ConsumerHeartbeat,
+    DeleteOffsets,
+    DescribeConsumerGroup,
     DescribeGroup,
     FetchOffsets,
     Heartbeat,
@@ -23,34 +29,48 @@ from mainstem.core.group.commands import (
     RemoveGroup,
     RemoveTopicOffsets,
     SyncGroup,
+    TopicsChanged,
 )
+from mainstem.core.group.consumer_state import ConsumerGroup
 from mainstem.core.group.results import CommitResult, FetchResult, GroupListing, ListResult
-from mainstem.core.group.settings import GroupSettings
+from mainstem.core.group.settings import GroupSettings, MigrationPolicy
 from mainstem.core.group.shard import GroupShard
+from mainstem.core.log.verification import Admission
 from mainstem.model.cluster import Change, TopicDeleted
 from mainstem.model.compression import Codec
 from mainstem.model.configs.broker import MINUTE_MS, BrokerConfig
+from mainstem.model.configs.consumer_group_keys import ASSIGNOR_NAMES
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.coordinator import CoordinatorRuntime
-from mainstem.runtime.coordinator_shard import RecordFormat, ShardSettings
+from mainstem.runtime.coordinator_shard import EndMarker, RecordFormat, ShardSettings
 from mainstem.runtime.coordinator_timers import Scheduler
 from mainstem.runtime.coordinator_topic import (
     CoordinatorLocation,
     CoordinatorTopic,
-    MetadataPort,
     PartitionsPort,
     as_it_is,
     settled,
 )
+from mainstem.runtime.group_cluster import GroupCluster, GroupMetadataPort, changed_topics
 from mainstem.wire.stored.consumer_offsets import decode_record, encode_record
 
 Response = TypeVar("Response")
 NO_GENERATION = -1
 
 MemberRequest = JoinGroup | SyncGroup | Heartbeat | LeaveGroup
-GroupRequest = MemberRequest | CommitOffsets | FetchOffsets | DescribeGroup | RemoveGroup
+GroupRequest = (
+    MemberRequest
+    | ConsumerHeartbeat
+    | CommitOffsets
+    | CommitTransactionalOffsets
+    | FetchOffsets
+    | DeleteOffsets
+    | DescribeGroup
+    | DescribeConsumerGroup
+    | RemoveGroup
+)
 
 
 class GroupSnapshot(NamedTuple):
@@ -73,6 +93,9 @@ def group_settings(config: BrokerConfig) -> GroupSettings:
         offset_metadata_max_bytes=config.offset_metadata_max_bytes,
         offsets_retention_ms=config.offsets_retention_minutes * MINUTE_MS,
         offsets_retention_check_interval_ms=config.offsets_retention_check_interval_ms,
+        consumer_assignors=tuple(dict.fromkeys(ASSIGNOR_NAMES[name] for name in config.group_consumer_assignors)),
+        consumer_max_size=config.group_consumer_max_size,
+        consumer_migration_policy=MigrationPolicy(config.group_consumer_migration_policy),
     )
 
 
@@ -86,7 +109,7 @@ class Groups:
     def __init__(
         self,
         config: BrokerConfig,
-        metadata: MetadataPort,
+        metadata: GroupMetadataPort,
         partitions: PartitionsPort,
         clock: Clock,
         log: Log,
@@ -96,9 +119,10 @@ class Groups:
     ) -> None:
         self._new_uuid = new_uuid
         settings = group_settings(config)
+        cluster = GroupCluster(config, metadata, clock)
         runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
             GROUP_OFFSETS_TOPIC,
-            lambda: GroupShard(settings),
+            lambda: GroupShard(settings, cluster),
             RecordFormat(encode_record, decode_record),
             ShardSettings(config.offsets_commit_timeout_ms, Codec(config.offsets_topic_compression_codec)),
             clock,
@@ -122,6 +146,10 @@ class Groups:
         """As Kafka builds them, so that people recognise their clients."""
         return f"{client_id if group_instance_id is None else group_instance_id}-{self._new_uuid()}"
 
+    def new_consumer_member_id(self) -> str:
+        """For consumers that do not choose their id themselves (ConsumerGroupHeartbeat 0)."""
+        return str(self._new_uuid())
+
     def partition_for(self, group_id: str) -> int:
         return self._topic.partition_for(group_id)
 
@@ -134,6 +162,9 @@ class Groups:
         deleted = frozenset(c.name for c in changes if isinstance(c, TopicDeleted))
         if deleted:
             self._topic.tell_all(RemoveTopicOffsets(topics=deleted))
+        changed = changed_topics(changes)
+        if changed:
+            self._topic.tell_all(TopicsChanged(topics=changed))
 
     def submit(self, command: GroupRequest, render: Callable[[Any], Response]) -> Response | asyncio.Future[Response]:
         """Give a command to its group's coordinator. `render` makes the response of the result, also of a
@@ -142,9 +173,27 @@ class Groups:
         Returns the response where it is there at once, a future of it otherwise; never raises for what a
         client may do.
         """
-        if not command.group_id and isinstance(command, MemberRequest):
+        if not command.group_id and isinstance(command, MemberRequest | DeleteOffsets | DescribeConsumerGroup):
             return render(command.refused(ErrorCode.INVALID_GROUP_ID))
         return self._topic.submit(command.group_id, command, render)
+
+    def serve(self, partition: int) -> ErrorCode:
+        """Have the groups of this partition of `__consumer_offsets` at hand if they are ours."""
+        return self._topic.serve(partition)
+
+    def commit_transactional(
+        self, command: CommitTransactionalOffsets, admission: Admission
+    ) -> CommitResult | asyncio.Future[CommitResult]:
+        """`admission` is what the log of the group's partition asks of a transaction."""
+        return self.submit(replace(command, admission=admission), as_it_is)
+
+    def end_transaction(self, partition: int, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
+        """A transaction with offsets in this partition of `__consumer_offsets` is over; `done` is told when that is committed."""
+        error = self._topic.serve(partition)
+        if error is not ErrorCode.NONE:
+            done(error)
+        else:
+            self._topic.runtime.end_transaction(partition, marker, done)
 
     async def list_groups(self, command: ListGroups) -> ListResult:
         """All groups this broker coordinates."""
@@ -205,7 +254,7 @@ class Groups:
                     group.group_id,
                     str(group.state),
                     group.protocol_type or "",
-                    group.generation,
+                    group.epoch if isinstance(group, ConsumerGroup) else group.generation,
                     tuple(group.members),
                     {p: entry.stored.offset for p, entry in shard.offsets.of_group(group.group_id).items()},
                 )

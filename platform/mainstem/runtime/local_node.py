@@ -60,7 +60,7 @@ class RuntimeNode:
         outcome = await self._read(hosted, offset, max_bytes)
         if not outcome.data and outcome.error is ErrorCode.NONE and max_wait_ms > 0:
             arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            waiting = DelayedFetch([hosted], 1, max_wait_ms, lambda: arrived.set_result(None))
+            waiting = DelayedFetch([hosted], 1, max_wait_ms, lambda: arrived.set_result(None), is_stable=True)
             try:
                 await arrived
             finally:

@@ -19,6 +19,7 @@ from mainstem.core.log.append_run import plan_run, takes_plain_batches
 from mainstem.core.log.flush_policy import LINGER_BYTES, FlushPolicy
 from mainstem.core.log.state import LogState
 from mainstem.core.log.validation import check_records, needs_records
+from mainstem.core.log.verification import Admission
 from mainstem.model.batch import patch_log_append_time, patch_offset
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
@@ -153,19 +154,20 @@ class Partition:
         return self.state.transactions.aborted.overlapping(offset, end_offset)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
-        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
-        if epoch == self.leader_epoch:
-            return epoch, self.log_end_offset  # the epoch has begun, with or without batches
-        return self.state.epochs.end_offset_for(epoch, self.log_end_offset)
+        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown. The leader's has begun without batches, too."""
+        end = self.log_end_offset
+        return (epoch, end) if epoch == self.leader_epoch else self.state.epochs.end_offset_for(epoch, end)
 
     # -------------------------------------------------------------------------------------------------------- appending
 
-    def append_batch(self, batch: bytes) -> AppendOutcome:
+    def append_batch(self, batch: bytes, admission: Admission | None = None) -> AppendOutcome:
         """For coordinators: `batch` is copied, offsets are put into the copy; its records are not looked at."""
-        return self.append(memoryview(bytearray(batch)), from_client=False)
+        return self.append(memoryview(bytearray(batch)), from_client=False, admission=admission)
 
-    def append(self, data: memoryview, *, from_client: bool = True) -> AppendOutcome:
-        """Append one record batch. `data` is patched in place and not kept.
+    def append(
+        self, data: memoryview, *, from_client: bool = True, admission: Admission | None = None
+    ) -> AppendOutcome:
+        """Append one record batch. `data` is patched in place and not kept. `admission` of a transaction's.
 
         Raises nothing for bad input: the outcome carries the code and a sentence.
         """
@@ -176,7 +178,8 @@ class Partition:
         log = self._log if self._log is not None else self._open()
         now_ms = self._clock.now_ms()
         config = self.config
-        plan = plan_append(data, self._log_end_offset, self.state.producers, config, now_ms, from_client=from_client)
+        producers, end = self.state.producers, self._log_end_offset
+        plan = plan_append(data, end, producers, config, now_ms, from_client=from_client, admission=admission)
         header = plan.header
         if header is None:
             return AppendOutcome(plan.error, message=plan.message)

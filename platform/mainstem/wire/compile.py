@@ -214,6 +214,14 @@ def _encode_tags(source: _Source, tagged: list[Field]) -> None:
     source.line(1, "tags = []")
     defaults = source.bind("default_", source.owner())
     for field in sorted(tagged, key=lambda f: f.tag or 0):
+        if _is_nullable_part(source, field):
+            # Java's generated code leaves null in, as a varint 0; a part is announced by a varint 1.
+            source.line(1, "whole, out = out, bytearray()")
+            source.line(1, f"out.append(0 if m.{field.name} is None else 1)")
+            source.line(1, f"if m.{field.name} is not None:")
+            _encode_scalar(source, field.type, f"m.{field.name}", 2, nullable=False)
+            source.line(1, f"tags.append(({field.tag}, out)); out = whole")
+            continue
         source.line(1, f"if m.{field.name} != {defaults}.{field.name}:")
         source.line(2, "whole, out = out, bytearray()")
         _encode_value(source, field, f"m.{field.name}", 2, field.is_nullable_in(source.version))
@@ -221,6 +229,12 @@ def _encode_tags(source: _Source, tagged: list[Field]) -> None:
     source.line(1, "uvarint(out, len(tags))")
     source.line(1, "for tag, value in tags:")
     source.line(2, "uvarint(out, tag); uvarint(out, len(value)); out += value")
+
+
+def _is_nullable_part(source: _Source, field: Field) -> bool:
+    kind = field.type
+    is_part = kind not in FIXED and kind not in ("string", "bytes", "records") and not kind.startswith("[]")
+    return is_part and field.is_nullable_in(source.version)
 
 
 @cache
@@ -342,5 +356,11 @@ def _decode_tags(source: _Source, tagged: list[Field]) -> None:
     source.line(3, "end = pos + size")
     for field in tagged:
         source.line(3, f"if tag == {field.tag}:")
+        if _is_nullable_part(source, field):
+            source.line(4, "present, pos = read_uvarint(buf, pos)")
+            source.line(4, f"if not present: v_{field.name} = None")
+            source.line(4, "else:")
+            _decode_scalar(source, field.type, f"v_{field.name}", field.name, 5, nullable=False)
+            continue
         _decode_value(source, field, 4, field.is_nullable_in(source.version))
     source.line(3, "pos = end")

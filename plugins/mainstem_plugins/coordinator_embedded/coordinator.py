@@ -27,7 +27,10 @@ T = TypeVar("T")
 class EmbeddedCoordinator:
     """See `api.coordination.Coordinator`. Without a directory everything is forgotten at the end."""
 
-    def __init__(self, context: PluginContext, directory: Path | None, *, compaction_bytes_min: int) -> None:
+    def __init__(
+        self, context: PluginContext, directory: Path | None, *, compaction_bytes_min: int, cluster_id: str = ""
+    ) -> None:
+        self._new_cluster_id = cluster_id
         self._executor = context.executor
         self._log = context.log
         self._journal = Journal(directory, context.files) if directory is not None else None
@@ -44,7 +47,7 @@ class EmbeddedCoordinator:
             self._state = await self._in_thread(self._journal.open)
             await self._compact_if_grown()
         if not self._state.cluster_id:
-            await self._append(lambda state: [Founded(cluster_id=new_cluster_id())])
+            await self._append(lambda state: [Founded(cluster_id=self._new_cluster_id or new_cluster_id())])
         return self._state.changes()
 
     async def cluster_id(self) -> str:

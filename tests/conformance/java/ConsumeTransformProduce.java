@@ -32,12 +32,15 @@ public final class ConsumeTransformProduce {
     private int transactions;
 
     private ConsumeTransformProduce(String[] arguments) {
-        consumer = new KafkaConsumer<>(
-            Map.of(
-                "bootstrap.servers", arguments[0], "group.id", arguments[3], "group.protocol", arguments[5],
-                "auto.offset.reset", "earliest", "enable.auto.commit", "false", "isolation.level", "read_committed",
-                "max.poll.records", RECORDS_A_TRANSACTION),
-            new StringDeserializer(), new StringDeserializer());
+        var settings = new HashMap<String, Object>(Map.of(
+            "bootstrap.servers", arguments[0], "group.id", arguments[3], "group.protocol", arguments[5],
+            "auto.offset.reset", "earliest", "enable.auto.commit", "false", "isolation.level", "read_committed",
+            "max.poll.records", RECORDS_A_TRANSACTION));
+        if (arguments[5].equals("classic")) {
+            // After a crash the group gives up the dead member soon.
+            settings.put("session.timeout.ms", "6000");
+        }
+        consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
         producer = new KafkaProducer<>(
             Map.of("bootstrap.servers", arguments[0], "transactional.id", arguments[4]),
             new StringSerializer(), new StringSerializer());

@@ -39,6 +39,8 @@ public final class StreamsWordCount {
         settings.put("default.key.serde", Serdes.StringSerde.class);
         settings.put("default.value.serde", Serdes.StringSerde.class);
         settings.put("main.consumer.auto.offset.reset", "earliest");
+        // After a crash the group gives up the dead members soon.
+        settings.put("main.consumer.session.timeout.ms", "6000");
         settings.put("replication.factor", "1");
 
         var seen = new AtomicLong();

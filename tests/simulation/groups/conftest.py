@@ -95,7 +95,7 @@ class SimLog:
         self._waiters: list[tuple[int, Callable[[ErrorCode], None]]] = []
         self._life = 0
 
-    def append_batch(self, batch: bytes) -> Outcome:
+    def append_batch(self, batch: bytes, admission: Any = None) -> Outcome:
         if self.is_refusing:
             return Outcome(ErrorCode.NOT_ENOUGH_REPLICAS)
         data = bytearray(batch)

@@ -20,9 +20,12 @@ FILES = {
         ("00000000000000000117.snapshot", "00000000000000000100.txnindex", "00000000000000000000.timeindex"),
     ),
     "__consumer_offsets-8.txt": ("__consumer_offsets-8", ("00000000000000000000.log",)),
+    "__consumer_offsets-32.txt": ("__consumer_offsets-32", ("00000000000000000000.log",)),
     "__consumer_offsets-41.txt": ("__consumer_offsets-41", ("00000000000000000000.log",)),
     "__consumer_offsets-49.txt": ("__consumer_offsets-49", ("00000000000000000000.log",)),
+    "__transaction_state-14.txt": ("__transaction_state-14", ("00000000000000000000.log",)),
 }
+DECODERS = {"__consumer_offsets": "--offsets-decoder", "__transaction_state": "--transaction-log-decoder"}
 
 
 @pytest.mark.parametrize("expected", FILES)
@@ -31,9 +34,9 @@ def test_output_is_that_of_kafka(
 ) -> None:
     monkeypatch.chdir(GOLDEN)
     folder, names = FILES[expected]
-    decoder = ["--offsets-decoder"] if folder.startswith("__") else ["--print-data-log"]
+    decoder = DECODERS.get(folder.rpartition("-")[0], "--print-data-log")
     files = ",".join(f"{folder}/{name}" for name in names)
-    assert main(["dump-log", "--files", files, *decoder]) == 0
+    assert main(["dump-log", "--files", files, decoder]) == 0
     printed = capsys.readouterr()
     assert printed.out == (GOLDEN / "expected" / expected).read_text()
     assert printed.err == ""

@@ -13,8 +13,10 @@ import pytest
 
 from mainstem.core.decision import Decision
 from mainstem.core.group.classic_state import ClassicGroup
+from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
 from mainstem.core.group.commands import (
     CommitOffsets,
+    ConsumerHeartbeat,
     FetchOffsets,
     Heartbeat,
     JoinGroup,
@@ -23,9 +25,12 @@ from mainstem.core.group.commands import (
     MemberProtocol,
     OffsetToCommit,
     SyncGroup,
+    TopicsChanged,
 )
+from mainstem.core.group.consumer_state import ConsumerGroup
+from mainstem.core.group.metadata_hash import topic_hash
 from mainstem.core.group.records import GroupRecord
-from mainstem.core.group.results import JoinResult
+from mainstem.core.group.results import ConsumerHeartbeatResult, JoinResult
 from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.shard import GroupShard
 from mainstem.model.errors import ErrorCode
@@ -39,6 +44,36 @@ def subscription(*topics: str) -> bytes:
     """Consumer protocol, version 0."""
     names = b"".join(struct.pack(">h", len(t)) + t.encode() for t in topics)
     return struct.pack(">hi", 0, len(topics)) + names + struct.pack(">i", -1)
+
+
+class FakeCluster:
+    """Topics by name and how many partitions they have; ids are made of names."""
+
+    def __init__(self, **topics: int) -> None:
+        self.counts = dict(topics)
+        self.version = 1
+        self.heartbeat_interval_ms = 5_000
+        self.session_timeout_ms = 45_000
+
+    @staticmethod
+    def id_of(name: str) -> bytes:
+        return name.encode().ljust(16, b".")
+
+    def topic(self, name: str) -> Topic | None:
+        return Topic(name, self.id_of(name), self.counts[name]) if name in self.counts else None
+
+    def topic_name(self, topic_id: bytes) -> str | None:
+        name = topic_id.rstrip(b".").decode()
+        return name if name in self.counts else None
+
+    def topic_names(self) -> Iterator[str]:
+        return iter(self.counts)
+
+    def topic_hash(self, name: str) -> int | None:
+        return topic_hash(name, self.id_of(name), [()] * self.counts[name]) if name in self.counts else None
+
+    def consumer_timeouts(self, group_id: str) -> ConsumerTimeouts:
+        return ConsumerTimeouts(self.heartbeat_interval_ms, self.session_timeout_ms)
 
 
 class Call:
@@ -62,9 +97,11 @@ class Bench:
         *,
         now_ms: int = START_MS,
         ids: Iterator[int] | None = None,
+        cluster: FakeCluster | None = None,
     ) -> None:
         self.settings = settings or GroupSettings(group_initial_rebalance_delay_ms=0)
-        self.shard = GroupShard(self.settings)
+        self.cluster = cluster or FakeCluster(orders=4)
+        self.shard = GroupShard(self.settings, self.cluster)
         self.now_ms = now_ms
         self.log: list[GroupRecord] = []
         self.refuse_appends: ErrorCode | None = None
@@ -78,7 +115,7 @@ class Bench:
 
     def restarted(self) -> Bench:
         """Another coordinator reads the log back."""
-        return Bench(self.settings, self.log, now_ms=self.now_ms, ids=self._ids)
+        return Bench(self.settings, self.log, now_ms=self.now_ms, ids=self._ids, cluster=self.cluster)
 
     def carry_out(self, decision: Decision[GroupRecord]) -> None:
         if decision.records and self.refuse_appends is not None:
@@ -120,7 +157,54 @@ class Bench:
 
     @property
     def group(self) -> ClassicGroup:
-        return self.shard.groups[GROUP]
+        group = self.shard.groups[GROUP]
+        assert isinstance(group, ClassicGroup)
+        return group
+
+    @property
+    def consumers(self) -> ConsumerGroup:
+        group = self.shard.groups[GROUP]
+        assert isinstance(group, ConsumerGroup)
+        return group
+
+    def beat(self, member_id: str, epoch: int, **changes: Any) -> ConsumerHeartbeatResult:
+        """A heartbeat that says nothing but the epoch; `owned` by topic name."""
+        owned = changes.pop("owned", None)
+        if changes.get("topics") is not None:
+            changes["topics"] = frozenset(changes["topics"])
+        fields: dict[str, Any] = {
+            "group_id": GROUP,
+            "member_id": member_id,
+            "new_member_id": f"consumer-{next(self._ids)}",
+            "member_epoch": epoch,
+            "client_id": "client",
+            "client_host": "/127.0.0.1",
+            "owned": None if owned is None else {self.cluster.id_of(t): frozenset(p) for t, p in owned.items()},
+        }
+        result = self.send(ConsumerHeartbeat(**(fields | changes)), f"beat {member_id}").result
+        if isinstance(result, ErrorCode):
+            return ConsumerHeartbeatResult(error=result)
+        assert isinstance(result, ConsumerHeartbeatResult)
+        return result
+
+    def enter(self, member_id: str, *topics: str, **changes: Any) -> ConsumerHeartbeatResult:
+        """The heartbeat that joins."""
+        fields = {"rebalance_timeout_ms": 60_000, "topics": topics or ("orders",), "owned": {}}
+        return self.beat(member_id, 0, **(fields | changes))
+
+    def change_topics(self, **counts: int) -> None:
+        """0 partitions: the topic is deleted."""
+        if any(name not in self.cluster.counts for name in counts):
+            self.cluster.version += 1
+        self.cluster.counts.update(counts)
+        self.cluster.counts = {name: count for name, count in self.cluster.counts.items() if count}
+        self.send(TopicsChanged(topics=frozenset(counts)))
+
+    def parts(self, result: ConsumerHeartbeatResult, topic: str = "orders") -> set[int] | None:
+        """What the answer assigns of a topic; None if it says nothing about the assignment."""
+        if result.assignment is None:
+            return None
+        return set(result.assignment.get(self.cluster.id_of(topic), ()))
 
     def join(self, member_id: str = "", **changes: Any) -> Call:
         protocols = changes.pop("protocols", {"range": subscription("orders")})
@@ -225,3 +309,8 @@ def bench() -> Bench:
 @pytest.fixture
 def make_bench() -> type[Bench]:
     return Bench
+
+
+@pytest.fixture
+def make_cluster() -> type[FakeCluster]:
+    return FakeCluster

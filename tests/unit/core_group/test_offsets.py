@@ -74,8 +74,8 @@ class TestCommit:
         assert len(bench.log) == written
 
     def test_a_generation_for_an_unknown_group_depends_on_what_the_client_knows(self, bench: Any) -> None:
-        new = bench.commit(1, generation=3, member_id="m", knows_group_id_not_found=True)
-        old = bench.commit(1, generation=3, member_id="m", knows_group_id_not_found=False)
+        new = bench.commit(1, generation=3, member_id="m", knows_member_epochs=True)
+        old = bench.commit(1, generation=3, member_id="m", knows_member_epochs=False)
         assert (new, old) == (ErrorCode.GROUP_ID_NOT_FOUND, ErrorCode.ILLEGAL_GENERATION)
 
     def test_a_commit_before_the_sync_is_sent_back(self, bench: Any) -> None:

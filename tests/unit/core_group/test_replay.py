@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mainstem.core.group.classic_state import GroupState
+from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.records import GroupRemoved, GroupStored
 from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.shard import GroupShard
@@ -83,7 +83,6 @@ def test_an_old_record_without_a_rebalance_timeout_waits_as_long_as_the_session(
         (8, "golden-classic", GroupState.STABLE, 1, 11),
         (41, "golden-coop", GroupState.EMPTY, 2, 11),
         (49, "golden-eos", GroupState.EMPTY, 6, 7),
-        (32, "golden-848", GroupState.EMPTY, 0, 11),
     ],
 )
 def test_logs_of_apache_kafka_are_understood(
@@ -99,6 +98,7 @@ def test_logs_of_apache_kafka_are_understood(
         if record is not None:
             shard.apply(record, offset=at)
     group = shard.groups[group_id]
+    assert isinstance(group, ClassicGroup)
     assert (group.state, group.generation) == (state, generation)
     offsets = shard.offsets.of_group(group_id)
     assert {p: e.stored.offset for p, e in offsets.items()} == {TopicPartition("golden", 0): offset}

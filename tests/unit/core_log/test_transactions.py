@@ -143,11 +143,11 @@ def test_write_outside_the_open_transaction_is_refused() -> None:
     assert planned(state, plain) is ErrorCode.INVALID_TXN_STATE
 
 
-def test_transactional_batch_of_a_client_is_refused() -> None:
+def test_transactional_batch_of_a_client_without_transactional_id_is_refused() -> None:
     batch = records.encode(
         [None], [b"v"], [NOW_MS], producer_id=7, producer_epoch=0, base_sequence=0, attributes=TRANSACTIONAL_BIT
     )
-    assert planned(LogState(), batch, from_client=True) is ErrorCode.INVALID_TXN_STATE
+    assert planned(LogState(), batch, from_client=True) is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
 @pytest.mark.parametrize("cut", [1, 33, 35])

@@ -143,7 +143,7 @@ def test_waiters_are_told_in_order_and_once(make_partition: Any, flusher: Manual
 def test_duplicate_is_answered_when_the_original_is_committed(make_partition: Any, flusher: ManualFlusher) -> None:
     partition = make_partition()
     retried = batch(producer_id=1, producer_epoch=0, base_sequence=0)
-    first, again = partition.append_batch(retried), partition.append_batch(retried)
+    first, again = (partition.append(memoryview(bytearray(retried))) for _ in range(2))
     assert (again.error, again.base_offset, partition.log_end_offset) == (ErrorCode.NONE, first.base_offset, 1)
     told: list[ErrorCode] = []
     partition.when_committed(again.last_offset, told.append)

@@ -75,7 +75,7 @@ class FakePartition:
         self.before_chunk: Callable[[], None] = lambda: None
         self._waiters: list[tuple[int, Callable[[ErrorCode], None]]] = []
 
-    def append_batch(self, batch: bytes) -> Outcome:
+    def append_batch(self, batch: bytes, admission: Any = None) -> Outcome:
         if self.is_broken:
             raise StorageError("here", "disk on fire")
         if self.refuse is not None:

@@ -152,7 +152,6 @@ class TestFindCoordinator:
     @pytest.mark.parametrize(
         ("key_type", "error"),
         [
-            (1, ErrorCode.COORDINATOR_NOT_AVAILABLE),
             (2, ErrorCode.INVALID_REQUEST),
             (9, ErrorCode.INVALID_REQUEST),
             (-1, ErrorCode.INVALID_REQUEST),

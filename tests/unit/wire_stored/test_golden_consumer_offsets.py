@@ -11,8 +11,20 @@ from typing import Any
 
 import pytest
 
+from mainstem.core.group.consumer_records import (
+    ConsumerGroupStored,
+    ConsumerMemberRemoved,
+    ConsumerMemberStored,
+    CurrentAssignmentRemoved,
+    CurrentAssignmentStored,
+    TargetAssignmentRemoved,
+    TargetAssignmentStored,
+    TargetEpochStored,
+)
+from mainstem.core.group.metadata_hash import group_hash, topic_hash
 from mainstem.core.group.records import GroupRemoved, GroupStored, OffsetRemoved, OffsetStored
 from mainstem.core.group.subscription import subscribed_topics
+from mainstem.model.ids import topic_id_from_text
 from mainstem.model.records import decode
 from mainstem.wire.stored.consumer_offsets import KeyValue, decode_record, encode_record
 from mainstem.wire.stored.layout import read_version
@@ -56,7 +68,40 @@ def test_every_record_reads_as_kafka_prints_it(partition: int) -> None:
             case "2":
                 assert_group(record, key["data"], payload)
             case _:
-                assert record is None, "consumer groups (KIP-848) are not read yet"
+                assert_consumer(record, key, payload)
+
+
+def assert_consumer(record: Any, key: dict[str, Any], payload: dict[str, Any] | None) -> None:
+    """A group of the consumer protocol that one member joined and left again."""
+    assert record.group_id == key["data"]["groupId"]
+    data = None if payload is None else payload["data"]
+    if "memberId" in key["data"]:
+        assert record.member_id == key["data"]["memberId"]
+    match record:
+        case ConsumerGroupStored():
+            assert (record.epoch, record.metadata_hash) == (data["epoch"], data.get("metadataHash", 0))
+        case TargetEpochStored():
+            assert record.epoch == data["assignmentEpoch"]
+        case ConsumerMemberStored():
+            assert list(record.topics) == data["subscribedTopicNames"]
+            assert (record.regex, record.classic) == (data["subscribedTopicRegex"], data["classicMemberMetadata"])
+            assert (record.client_id, record.client_host) == (data["clientId"], data["clientHost"])
+        case TargetAssignmentStored():
+            assert record.partitions == partitions_of(data["topicPartitions"])
+        case CurrentAssignmentStored():
+            assert (record.member_epoch, record.previous_member_epoch) == (
+                data["memberEpoch"],
+                data["previousMemberEpoch"],
+            )
+            assert (record.state, record.pending_revocation) == (data["state"], {})
+            assert record.assigned == partitions_of(data["assignedPartitions"])
+        case _:
+            assert isinstance(record, CurrentAssignmentRemoved | TargetAssignmentRemoved | ConsumerMemberRemoved)
+            assert payload is None
+
+
+def partitions_of(printed: list[dict[str, Any]]) -> dict[bytes, tuple[int, ...]]:
+    return {topic_id_from_text(topic["topicId"]): tuple(topic["partitions"]) for topic in printed}
 
 
 def assert_offset(record: object, key: dict[str, Any], payload: dict[str, Any] | None) -> None:
@@ -104,10 +149,22 @@ def test_every_record_is_written_byte_for_byte_as_kafka_wrote_it(partition: int)
     known = 0
     for original in stored_records(partition).values():
         record = decode_record(*original)
-        if record is not None:
-            known += 1
-            assert encode_record(record) == original
+        assert record is not None
+        known += 1
+        assert encode_record(record) == original
     assert known
+
+
+def test_the_hash_of_the_topics_is_what_kafka_computed() -> None:
+    """Kafka's own number for the topic of the golden group: one partition, a broker without a rack."""
+    topic_id = topic_id_from_text("jI_LGuo0SmWarZXVbyPBRg")
+    hashes = {
+        r.metadata_hash
+        for p in PARTITIONS
+        for kv in stored_records(p).values()
+        if isinstance(r := decode_record(*kv), ConsumerGroupStored)
+    }
+    assert hashes == {group_hash({"golden": topic_hash("golden", topic_id, [()])}), 0}
 
 
 def test_the_logs_hold_what_the_tests_are_about() -> None:
@@ -115,6 +172,7 @@ def test_the_logs_hold_what_the_tests_are_about() -> None:
     types = [read_version(kv.key) for p in PARTITIONS for kv in stored_records(p).values()]
     assert types.count(1) == 6
     assert types.count(2) == 12
+    assert {t: types.count(t) for t in range(3, 9)} == {3: 2, 4: 0, 5: 2, 6: 1, 7: 2, 8: 2}
     records = [decode_record(*kv) for p in PARTITIONS for kv in stored_records(p).values()]
     instances = {m.group_instance_id for r in records if isinstance(r, GroupStored) for m in r.members}
     assert instances == {None, "static-1"}

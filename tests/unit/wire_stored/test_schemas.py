@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from mainstem.wire.compile import message_class
 from mainstem.wire.schema import Field, Message
-from mainstem.wire.stored import group_metadata, offset_commit
+from mainstem.wire.stored import consumer_group, group_metadata, offset_commit, transaction_log
 from mainstem.wire.stored.layout import StoredSchema
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "records"
@@ -19,8 +20,18 @@ TABLES: dict[str, StoredSchema] = {
     "OffsetCommitValue": offset_commit.VALUE,
     "GroupMetadataKey": group_metadata.KEY,
     "GroupMetadataValue": group_metadata.VALUE,
+    "TransactionLogKey": transaction_log.KEY,
+    "TransactionLogValue": transaction_log.VALUE,
+} | {found.message.__name__: found for found in vars(consumer_group).values() if isinstance(found, StoredSchema)}
+DEFAULTS: dict[str, Any] = {
+    "string": "",
+    "bytes": b"",
+    "int8": 0,
+    "int16": 0,
+    "int32": 0,
+    "int64": 0,
+    "uuid": bytes(16),
 }
-DEFAULTS: dict[str, Any] = {"string": "", "bytes": b"", "int32": 0, "int64": 0, "uuid": bytes(16)}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -74,16 +85,22 @@ def test_json_and_python_say_the_same(name: str) -> None:
     assert valid is not None
     assert table.flexible_from == (flexible[0] if flexible else None)
     assert_same(table.message, document["fields"], valid)
-    for field in document["fields"]:
+    assert_parts_same(table, document["fields"], valid)
+
+
+def assert_parts_same(table: StoredSchema, fields: list[dict[str, Any]], valid: tuple[int, int]) -> None:
+    for field in fields:
         if "fields" in field:
-            part = getattr(group_metadata, field["type"].removeprefix("[]"))
+            part = message_class(table.message, field["type"].removeprefix("[]"))
             assert_same(part, field["fields"], valid)
+            assert_parts_same(table, field["fields"], valid)
 
 
 def test_every_schema_that_ships_for_groups_is_compared() -> None:
     shipped = {p.stem for p in SCHEMAS.glob("*.json")}
     assert set(TABLES) <= shipped
-    assert {n for n in shipped if n.startswith(("OffsetCommit", "GroupMetadata"))} == set(TABLES)
+    kinds = ("OffsetCommit", "GroupMetadata", "ConsumerGroup", "TransactionLog")
+    assert {n for n in shipped if n.startswith(kinds)} == set(TABLES)
 
 
 def test_fields_of_nested_messages_are_explained() -> None:

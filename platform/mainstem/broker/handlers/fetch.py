@@ -95,7 +95,13 @@ class _Fetch:
             return
         self._slot = self._line.defer()
         partitions = [p for p in map(self._partition_of, context.partitions) if p is not None]
-        waiting = DelayedFetch(partitions, max(1, request.min_bytes - size), request.max_wait_ms, self._finish)
+        waiting = DelayedFetch(
+            partitions,
+            max(1, request.min_bytes - size),
+            request.max_wait_ms,
+            self._finish,
+            is_stable=self._up_to is ReadUpTo.LAST_STABLE_OFFSET,
+        )
         self._slot.on_closed = waiting.cancel
 
     def _partition_of(self, entry: FetchedBefore) -> Partition | None:

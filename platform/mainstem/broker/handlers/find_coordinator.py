@@ -1,6 +1,4 @@
-"""FindCoordinator, v0–6. v1: key types. v4: several keys (KIP-699). Not done: transactions (type 1), share
-groups (type 2).
-"""
+"""FindCoordinator, v0–6. v1: key types. v4: several keys (KIP-699). Not done: share groups (type 2)."""
 
 from __future__ import annotations
 
@@ -36,11 +34,12 @@ async def handle(
 
 
 async def _find(context: RequestContext, services: Services, key_type: int, key: str) -> Coordinator:
-    if key_type == TRANSACTION:
-        return _refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, "transactions have no coordinator here")
-    if key_type != GROUP:
+    if key_type == GROUP:
+        location = await services.groups.coordinator_of(key)
+    elif key_type == TRANSACTION:
+        location = await services.transactions.coordinator_of(key)
+    else:
         return _refused(key, ErrorCode.INVALID_REQUEST, f"key type {key_type} has no coordinator here")
-    location = await services.groups.coordinator_of(key)
     endpoint = services.endpoint_of(location.broker_id, context)
     if location.error is not ErrorCode.NONE or endpoint is None:
         return _refused(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, "the coordinator is not available")

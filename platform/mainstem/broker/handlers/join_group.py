@@ -33,7 +33,7 @@ def handle(
         new_member_id=services.groups.new_member_id(client_id, request.group_instance_id),
         group_instance_id=request.group_instance_id,
         client_id=client_id,
-        client_host=_as_java_prints_it(context.client_host),
+        client_host=context.client_host_in_java,
         session_timeout_ms=request.session_timeout_ms,
         rebalance_timeout_ms=request.rebalance_timeout_ms if has_timeout else request.session_timeout_ms,
         protocol_type=request.protocol_type,
@@ -43,11 +43,6 @@ def handle(
         reason=request.reason or "",
     )
     return services.groups.submit(command, lambda result: _response(version, result))
-
-
-def _as_java_prints_it(host: str) -> str:
-    """What tools show and Kafka stores: `InetAddress.toString` without a name."""
-    return host if host.startswith("/") else f"/{host}"
 
 
 def _response(version: int, result: JoinResult) -> JoinGroupResponse:

@@ -20,7 +20,7 @@ from mainstem.wire.messages.offset_commit import (
     OffsetCommitResponseTopic,
 )
 
-FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND = 9
+FIRST_VERSION_WITH_MEMBER_EPOCHS = 9
 
 
 def handle(
@@ -51,7 +51,7 @@ def handle(
         group_instance_id=request.group_instance_id,
         offsets=tuple(known),
         retention_time_ms=request.retention_time_ms,
-        knows_group_id_not_found=context.api_version >= FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND,
+        knows_member_epochs=context.api_version >= FIRST_VERSION_WITH_MEMBER_EPOCHS,
     )
     return services.groups.submit(command, lambda result: _render(request, result))
 

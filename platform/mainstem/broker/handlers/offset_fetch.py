@@ -1,10 +1,12 @@
 """OffsetFetch, v1–9. v2: all partitions (null). v7: require stable (KIP-447). v8: several groups (KIP-709).
-v9: member epochs, which classic groups do not look at (KIP-848).
+v9: members of consumer groups say who they are (KIP-848).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import msgspec
 
 from mainstem.broker.context import RequestContext
 from mainstem.broker.services import Services
@@ -60,6 +62,11 @@ def _command(
         else tuple(TopicPartition(topic.name, index) for topic in topics for index in topic.partition_indexes)
     )
     return FetchOffsets(group_id=group_id, partitions=partitions, require_stable=require_stable)
+
+
+def _group_command(asked: OffsetFetchRequestGroup, require_stable: bool) -> FetchOffsets:
+    command = _command(asked.group_id, asked.topics, require_stable)
+    return msgspec.structs.replace(command, member_id=asked.member_id, member_epoch=asked.member_epoch)
 
 
 def _by_topic(offsets: Iterable[FetchedOffset]) -> dict[str, list[FetchedOffset]]:

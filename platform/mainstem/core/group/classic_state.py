@@ -88,7 +88,7 @@ class ClassicGroup:
         for kept in stored.members:
             # Version 0 of the record has no rebalance timeout; the session timeout served for both then.
             rebalance_ms = kept.session_timeout_ms if kept.rebalance_timeout_ms == -1 else kept.rebalance_timeout_ms
-            group._insert(
+            group.insert(
                 Member(
                     member_id=kept.member_id,
                     group_instance_id=kept.group_instance_id,
@@ -186,13 +186,13 @@ class ClassicGroup:
         if not self.members:
             self.protocol_type = protocol_type
         assert self.protocol_type == protocol_type, "checked by supports()"
-        self._insert(member)
+        self.insert(member)
         if self.leader_id is None:
             self.leader_id = member.member_id
         self.park_join(member, join_token)
         self.pending_joins.discard(member.member_id)
 
-    def _insert(self, member: Member) -> None:
+    def insert(self, member: Member) -> None:
         if member.group_instance_id is not None:
             assert member.group_instance_id not in self.static_members, "one member per instance id"
             self.static_members[member.group_instance_id] = member.member_id

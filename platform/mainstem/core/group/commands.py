@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from mainstem.core.group.results import (
     CommitResult,
+    ConsumerDescribeResult,
+    ConsumerGroupDescription,
+    ConsumerHeartbeatResult,
+    DeleteOffsetsResult,
     DescribeResult,
     FetchResult,
     GroupDescription,
@@ -120,7 +125,7 @@ class OffsetToCommit(msgspec.Struct, frozen=True, kw_only=True):
 class CommitOffsets(Command, frozen=True, kw_only=True):
     """`generation` is negative for a commit without membership. `retention_time_ms` is -1 for the broker's
     own.
-    `knows_group_id_not_found`: OffsetCommit 9 and later."""
+    `knows_member_epochs`: OffsetCommit 9 and later (KIP-848); it also knows GROUP_ID_NOT_FOUND."""
 
     group_id: str
     generation: int
@@ -128,7 +133,24 @@ class CommitOffsets(Command, frozen=True, kw_only=True):
     group_instance_id: str | None
     offsets: tuple[OffsetToCommit, ...]
     retention_time_ms: int = -1
-    knows_group_id_not_found: bool = True
+    knows_member_epochs: bool = True
+
+    def refused(self, error: ErrorCode) -> CommitResult:
+        return CommitResult(offsets=tuple(OffsetError(o.topic, o.partition, error) for o in self.offsets))
+
+
+class CommitTransactionalOffsets(Command, frozen=True, kw_only=True):
+    """`generation` is negative, and `member_id` empty, where the client does not say. `admission` is what the log of the group's
+    partition wants to see (`core.log.verification`)."""
+
+    group_id: str
+    producer_id: int
+    producer_epoch: int
+    generation: int
+    member_id: str
+    group_instance_id: str | None
+    offsets: tuple[OffsetToCommit, ...]
+    admission: Any = None
 
     def refused(self, error: ErrorCode) -> CommitResult:
         return CommitResult(offsets=tuple(OffsetError(o.topic, o.partition, error) for o in self.offsets))
@@ -136,11 +158,13 @@ class CommitOffsets(Command, frozen=True, kw_only=True):
 
 class FetchOffsets(Command, frozen=True, kw_only=True):
     """`partitions` None asks for all. `require_stable` refuses partitions with offsets of an open transaction
-    (KIP-447)."""
+    (KIP-447). `member_id` None and `member_epoch` -1 for whoever is no member (OffsetFetch 9, KIP-848)."""
 
     group_id: str
     partitions: tuple[TopicPartition, ...] | None
     require_stable: bool = False
+    member_id: str | None = None
+    member_epoch: int = -1
 
     def refused(self, error: ErrorCode) -> FetchResult:
         # Consumers before 3.9 do not know COORDINATOR_NOT_AVAILABLE here and would give up; NOT_COORDINATOR
@@ -175,6 +199,81 @@ class RemoveGroup(Command, frozen=True, kw_only=True):
 
     def refused(self, error: ErrorCode) -> RemoveResult:
         return RemoveResult(error=error)
+
+
+class DeleteOffsets(Command, frozen=True, kw_only=True):
+    """Forget single offsets (OffsetDelete, KIP-496)."""
+
+    group_id: str
+    partitions: tuple[TopicPartition, ...]
+
+    def refused(self, error: ErrorCode) -> DeleteOffsetsResult:
+        return DeleteOffsetsResult(error=error)
+
+
+class ConsumerHeartbeat(Command, frozen=True, kw_only=True):
+    """What a member says of itself; None (-1 for the timeout) where it says that nothing changed. `member_epoch` 0 joins,
+    -1 leaves, -2 is a static member that will be back. `owned`: partitions by topic id. `needs_own_id`: version 1 and later, where
+    clients choose their ids (KIP-1082); `new_member_id` is used for those who do not."""
+
+    group_id: str
+    member_id: str
+    new_member_id: str
+    member_epoch: int
+    instance_id: str | None = None
+    rack_id: str | None = None
+    rebalance_timeout_ms: int = -1
+    topics: frozenset[str] | None = None
+    regex: str | None = None
+    server_assignor: str | None = None
+    owned: Mapping[bytes, frozenset[int]] | None = None
+    client_id: str
+    client_host: str
+    needs_own_id: bool = True
+
+    def refused(self, error: ErrorCode, message: str | None = None) -> ConsumerHeartbeatResult:
+        return ConsumerHeartbeatResult(error=error, error_message=message)
+
+
+class DescribeConsumerGroup(Command, frozen=True, kw_only=True):
+    group_id: str
+
+    def refused(self, error: ErrorCode) -> ConsumerDescribeResult:
+        return ConsumerDescribeResult(group=ConsumerGroupDescription(error=error, group_id=self.group_id))
+
+
+class TopicsChanged(Command, frozen=True, kw_only=True):
+    """Topics were created, deleted, widened or moved to other racks."""
+
+    topics: frozenset[str]
+
+
+class RefreshRegexes(Command, frozen=True, kw_only=True):
+    """Resolve the regular expressions that a group is subscribed by."""
+
+    group_id: str
+
+
+class RevocationExpired(Command, frozen=True, kw_only=True):
+    """The member had its rebalance timeout to let go of partitions and leave `member_epoch`."""
+
+    group_id: str
+    member_id: str
+    member_epoch: int
+
+
+class RejoinExpired(Command, frozen=True, kw_only=True):
+    """A classic member of a consumer group was told to rejoin and did not."""
+
+    group_id: str
+    member_id: str
+
+
+class ResyncExpired(Command, frozen=True, kw_only=True):
+    """A classic member of a consumer group joined and did not ask for its assignment."""
+
+    group_id: str
+    member_id: str
 
 
 class RemoveTopicOffsets(Command, frozen=True, kw_only=True):
@@ -220,6 +319,7 @@ GroupCommand = (
     | Heartbeat
     | LeaveGroup
     | CommitOffsets
+    | CommitTransactionalOffsets
     | FetchOffsets
     | DescribeGroup
     | ListGroups
@@ -230,4 +330,12 @@ GroupCommand = (
     | JoinPhaseExpired
     | InitialDelayOver
     | SyncPhaseExpired
+    | DeleteOffsets
+    | ConsumerHeartbeat
+    | DescribeConsumerGroup
+    | TopicsChanged
+    | RefreshRegexes
+    | RevocationExpired
+    | RejoinExpired
+    | ResyncExpired
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mainstem.core.group.consumer_records import ConsumerRecord
 from mainstem.model.ids import NO_TOPIC_ID
 
 
@@ -60,4 +61,4 @@ class OffsetRemoved(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
 
 
-GroupRecord = GroupStored | GroupRemoved | OffsetStored | OffsetRemoved
+GroupRecord = GroupStored | GroupRemoved | OffsetStored | OffsetRemoved | ConsumerRecord

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from mainstem.model.errors import ErrorCode
@@ -114,3 +116,56 @@ class ListResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class RemoveResult(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorCode = ErrorCode.NONE
+
+
+class ConsumerHeartbeatResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`assignment` (partitions by topic id) is given when it changed or the member asked for everything, else None."""
+
+    error: ErrorCode = ErrorCode.NONE
+    error_message: str | None = None
+    member_id: str | None = None
+    member_epoch: int = 0
+    heartbeat_interval_ms: int = 0
+    assignment: Mapping[bytes, frozenset[int]] | None = None
+
+
+class TopicPartitionsDescription(msgspec.Struct, frozen=True):
+    topic_id: bytes
+    topic: str
+    partitions: tuple[int, ...]
+
+
+class ConsumerMemberDescription(msgspec.Struct, frozen=True, kw_only=True):
+    member_id: str
+    instance_id: str | None
+    rack_id: str | None
+    member_epoch: int
+    client_id: str
+    client_host: str
+    topics: tuple[str, ...]
+    regex: str | None
+    assignment: tuple[TopicPartitionsDescription, ...]
+    target: tuple[TopicPartitionsDescription, ...]
+    speaks_classic: bool
+
+
+class ConsumerGroupDescription(msgspec.Struct, frozen=True, kw_only=True):
+    error: ErrorCode = ErrorCode.NONE
+    error_message: str | None = None
+    group_id: str
+    state: str = ""
+    epoch: int = 0
+    target_epoch: int = 0
+    assignor: str = ""
+    members: tuple[ConsumerMemberDescription, ...] = ()
+
+
+class ConsumerDescribeResult(msgspec.Struct, frozen=True, kw_only=True):
+    group: ConsumerGroupDescription
+
+
+class DeleteOffsetsResult(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order of the command; `error` is the group's."""
+
+    error: ErrorCode = ErrorCode.NONE
+    offsets: tuple[OffsetError, ...] = ()

@@ -19,11 +19,22 @@ from mainstem.core.group import (
     classic_liveness,
     classic_rebalance,
     classic_sync,
+    consumer_classic,
+    consumer_description,
+    consumer_fencing,
+    consumer_regex,
+    consumer_requests,
     offsets,
+    transactional_offsets,
 )
 from mainstem.core.group.classic_state import ClassicGroup, GroupState
+from mainstem.core.group.cluster_view import ClusterView, NoCluster
 from mainstem.core.group.commands import (
     CommitOffsets,
+    CommitTransactionalOffsets,
+    ConsumerHeartbeat,
+    DeleteOffsets,
+    DescribeConsumerGroup,
     DescribeGroup,
     ExpireOffsets,
     FetchOffsets,
@@ -34,12 +45,21 @@ from mainstem.core.group.commands import (
     JoinPhaseExpired,
     LeaveGroup,
     ListGroups,
+    RefreshRegexes,
+    RejoinExpired,
     RemoveGroup,
     RemoveTopicOffsets,
+    ResyncExpired,
+    RevocationExpired,
     SessionExpired,
     SyncGroup,
     SyncPhaseExpired,
+    TopicsChanged,
 )
+from mainstem.core.group.consumer_records import ConsumerMemberRemoved
+from mainstem.core.group.consumer_requests import Group
+from mainstem.core.group.consumer_state import ConsumerGroup
+from mainstem.core.group.conversion import write_consumer_removal
 from mainstem.core.group.offset_store import OffsetStore
 from mainstem.core.group.records import (
     GroupRecord,
@@ -56,61 +76,123 @@ from mainstem.model.ids import NO_PRODUCER_ID
 
 EXPIRY_TIMER = ("expire-offsets",)
 
+GroupTimer = (
+    SessionExpired
+    | JoinPhaseExpired
+    | InitialDelayOver
+    | SyncPhaseExpired
+    | RevocationExpired
+    | RejoinExpired
+    | ResyncExpired
+    | RefreshRegexes
+)
+
 
 class GroupShard:
     """Begins in replay: `apply` takes records as they are until `loaded` is called, once."""
 
-    def __init__(self, settings: GroupSettings) -> None:
+    def __init__(self, settings: GroupSettings, cluster: ClusterView | None = None) -> None:
         self.settings = settings
-        self.groups: dict[str, ClassicGroup] = {}
+        self.groups: dict[str, Group] = {}
         self.offsets = OffsetStore()
+        self._cluster = cluster or NoCluster()
+        self._arriving: dict[str, ClassicGroup] = {}
         self._is_replaying = True
 
     # --- deciding -------------------------------------------------------------------------------------------
 
     def decide(self, command: GroupCommand, now_ms: int) -> Decision[GroupRecord]:
         assert not self._is_replaying, "a shard decides nothing before it is loaded"
-        turn = Turn(self.settings, now_ms)
+        turn = self._turn(now_ms)
         match command:
             case JoinGroup():
                 self._join(turn, command)
             case SyncGroup() | Heartbeat() | LeaveGroup():
                 self._member_request(turn, command)
+            case ConsumerHeartbeat():
+                consumer_requests.consumer_heartbeat(turn, self.groups, command)
             case CommitOffsets():
                 offsets.commit(turn, self.groups.get(command.group_id), command)
+            case CommitTransactionalOffsets():
+                transactional_offsets.commit(turn, self.groups.get(command.group_id), command)
             case FetchOffsets():
-                offsets.fetch(turn, self.offsets, command)
+                offsets.fetch(turn, self.groups.get(command.group_id), self.offsets, command)
+            case DeleteOffsets() | RemoveTopicOffsets() | ExpireOffsets():
+                self._remove_offsets(turn, command)
+            case DescribeGroup() | DescribeConsumerGroup() | ListGroups() | RemoveGroup():
+                self._administer(turn, command)
+            case (
+                SessionExpired()
+                | JoinPhaseExpired()
+                | InitialDelayOver()
+                | SyncPhaseExpired()
+                | RevocationExpired()
+                | RejoinExpired()
+                | ResyncExpired()
+                | RefreshRegexes()
+            ):
+                self._group_timer(turn, command)
+            case TopicsChanged():
+                for group in self.groups.values():
+                    if isinstance(group, ConsumerGroup) and any(map(group.is_subscribed, command.topics)):
+                        group.request_metadata_refresh()
+            case _:
+                assert_never(command)
+        self._arriving = {group.group_id: group for group in turn.arrivals}
+        return turn.decision
+
+    def _turn(self, now_ms: int) -> Turn:
+        return Turn(self.settings, now_ms, self._cluster)
+
+    def _administer(
+        self, turn: Turn, command: DescribeGroup | DescribeConsumerGroup | ListGroups | RemoveGroup
+    ) -> None:
+        match command:
             case DescribeGroup():
                 administration.describe(turn, self.groups.get(command.group_id), command)
+            case DescribeConsumerGroup():
+                consumer_description.describe(turn, self.groups.get(command.group_id), command)
             case ListGroups():
                 administration.list_groups(turn, self.groups.values(), command)
             case RemoveGroup():
                 administration.remove(turn, self.groups.get(command.group_id), self.offsets, command)
+
+    def _remove_offsets(self, turn: Turn, command: DeleteOffsets | RemoveTopicOffsets | ExpireOffsets) -> None:
+        turn.decision.atomic = False
+        match command:
+            case DeleteOffsets():
+                offsets.delete(turn, self.groups.get(command.group_id), self.offsets, command)
             case RemoveTopicOffsets():
-                turn.decision.atomic = False
                 for group_id in self.groups:
                     offsets.remove_topics(turn, group_id, command.topics, self.offsets)
             case ExpireOffsets():
                 self._expire(turn, command)
-            case SessionExpired() | JoinPhaseExpired() | InitialDelayOver() | SyncPhaseExpired():
-                self._group_timer(turn, command)
-            case _:
-                assert_never(command)
-        return turn.decision
 
     def _join(self, turn: Turn, command: JoinGroup) -> None:
         problem = classic_join.join_problem(turn, command)
         group = self.groups.get(command.group_id)
-        if problem is ErrorCode.NONE and group is None and command.member_id:
+        is_new = group is None or (isinstance(group, ConsumerGroup) and group.is_empty)
+        if problem is ErrorCode.NONE and is_new and command.member_id:
             problem = ErrorCode.UNKNOWN_MEMBER_ID
         if problem is not ErrorCode.NONE:
             turn.reply(command.token, JoinResult(error=problem, member_id=command.member_id))
             return
-        if group is None:
-            group = ClassicGroup(command.group_id, turn.now_ms)
-            self.groups[command.group_id] = group
-            turn.write(group.stored({}))
+        if isinstance(group, ConsumerGroup) and not is_new:
+            consumer_classic.join(turn, group, command)
+            return
+        if not isinstance(group, ClassicGroup):
+            group = self._new_classic(turn, group, command.group_id)
         classic_join.join(turn, group, command)
+
+    def _new_classic(self, turn: Turn, empty: ConsumerGroup | None, group_id: str) -> ClassicGroup:
+        group = ClassicGroup(group_id, turn.now_ms)
+        if empty is None:
+            self.groups[group_id] = group
+        else:
+            write_consumer_removal(turn, empty, ())
+            turn.arrivals.append(group)
+        turn.write(group.stored({}))
+        return group
 
     def _member_request(self, turn: Turn, command: SyncGroup | Heartbeat | LeaveGroup) -> None:
         group = self.groups.get(command.group_id)
@@ -119,35 +201,45 @@ class GroupShard:
         elif group is None:
             turn.reply(command.token, command.refused(ErrorCode.UNKNOWN_MEMBER_ID))
         elif isinstance(command, SyncGroup):
-            classic_sync.sync(turn, group, command)
+            if isinstance(group, ConsumerGroup):
+                consumer_classic.sync(turn, group, command)
+            else:
+                classic_sync.sync(turn, group, command)
         elif isinstance(command, Heartbeat):
-            classic_liveness.heartbeat(turn, group, command)
+            if isinstance(group, ConsumerGroup):
+                consumer_classic.heartbeat(turn, group, command)
+            else:
+                classic_liveness.heartbeat(turn, group, command)
+        elif isinstance(group, ConsumerGroup):
+            consumer_classic.leave(turn, group, command)
         else:
             classic_liveness.leave(turn, group, command)
 
-    def _group_timer(
-        self, turn: Turn, command: SessionExpired | JoinPhaseExpired | InitialDelayOver | SyncPhaseExpired
-    ) -> None:
+    def _group_timer(self, turn: Turn, command: GroupTimer) -> None:
+        """Timers of a protocol that the group has left since find nothing to do."""
         group = self.groups.get(command.group_id)
-        if group is None:
-            return
-        match command:
-            case SessionExpired():
-                classic_liveness.session_expired(turn, group, command)
-            case JoinPhaseExpired():
-                if group.state is GroupState.PREPARING_REBALANCE:
-                    classic_rebalance.complete(turn, group)
-            case InitialDelayOver():
-                classic_rebalance.initial_delay_over(turn, group, command)
-            case SyncPhaseExpired():
-                classic_rebalance.sync_phase_expired(turn, group, command)
+        if isinstance(group, ConsumerGroup):
+            match command:
+                case SessionExpired() | RevocationExpired() | RejoinExpired() | ResyncExpired():
+                    consumer_fencing.member_is_late(turn, group, command)
+                case RefreshRegexes():
+                    consumer_regex.refresh_regexes(turn, group)
+        elif group is not None:
+            match command:
+                case SessionExpired():
+                    classic_liveness.session_expired(turn, group, command)
+                case JoinPhaseExpired():
+                    if group.state is GroupState.PREPARING_REBALANCE:
+                        classic_rebalance.complete(turn, group)
+                case InitialDelayOver():
+                    classic_rebalance.initial_delay_over(turn, group, command)
+                case SyncPhaseExpired():
+                    classic_rebalance.sync_phase_expired(turn, group, command)
 
     def _expire(self, turn: Turn, command: ExpireOffsets) -> None:
-        turn.decision.atomic = False
         for group in self.groups.values():
-            is_over = offsets.expire(turn, group, self.offsets)
-            if is_over and group.state is GroupState.EMPTY and not group.pending_joins:
-                administration.write_removal(turn, group)
+            if offsets.expire(turn, group, self.offsets):
+                administration.write_removal_if_empty(turn, group)
         turn.wake(EXPIRY_TIMER, self.settings.offsets_retention_check_interval_ms, command)
 
     # --- state ----------------------------------------------------------------------------------------------
@@ -157,11 +249,7 @@ class GroupShard:
         transaction."""
         match record:
             case GroupStored():
-                group = self.groups.get(record.group_id)
-                if self._is_replaying or group is None:
-                    self.groups[record.group_id] = ClassicGroup.from_stored(record)
-                else:
-                    group.settle(record)
+                self._apply_group(record)
             case GroupRemoved():
                 self.groups.pop(record.group_id, None)
             case OffsetStored():
@@ -170,7 +258,15 @@ class GroupShard:
             case OffsetRemoved():
                 self.offsets.remove(record)
             case _:
-                assert_never(record)
+                consumer_requests.apply_consumer_record(self.groups, record)
+
+    def _apply_group(self, record: GroupStored) -> None:
+        group = self._arriving.pop(record.group_id, None) or self.groups.get(record.group_id)
+        if self._is_replaying or not isinstance(group, ClassicGroup):
+            self.groups[record.group_id] = ClassicGroup.from_stored(record)
+        else:
+            self.groups[record.group_id] = group
+            group.settle(record)
 
     def _hold_offsets_of(self, group_id: str, now_ms: int) -> None:
         """Offsets without a group make a simple one, which nothing but its offsets keeps (no record of its
@@ -185,8 +281,11 @@ class GroupShard:
         """Replay is over. Members get a whole session to show up again; groups in excess of `group.max.size`
         rebalance."""
         self._is_replaying = False
-        turn = Turn(self.settings, now_ms)
+        turn = self._turn(now_ms)
         for group in self.groups.values():
+            if isinstance(group, ConsumerGroup):
+                consumer_requests.resume(turn, group)
+                continue
             for member in group.members.values():
                 classic_rebalance.renew_session(turn, group, member)
             if len(group.members) > self.settings.group_max_size:
@@ -200,14 +299,29 @@ class GroupShard:
 
         The groups go on as Kafka's do. Offsets need nothing, they change by `apply` alone.
         """
-        turn = Turn(self.settings, now_ms)
+        turn = self._turn(now_ms)
         for record in records:
+            group = self.groups.get(getattr(record, "group_id", ""))
             if isinstance(record, GroupStored):
-                self._reject_group(turn, self.groups[record.group_id], record, error)
+                self._reject_group(turn, record, error)
+            elif isinstance(record, GroupRemoved) and isinstance(group, ClassicGroup):
+                for member in group.members.values():
+                    # They were told to rejoin, for a conversion that did not happen; parked ones had no session to end.
+                    classic_rebalance.renew_session(turn, group, member)
+            elif isinstance(record, ConsumerMemberRemoved) and isinstance(group, ConsumerGroup):
+                consumer_requests.resume_members(turn, group, {record.member_id})
         return turn.decision
 
-    def _reject_group(self, turn: Turn, group: ClassicGroup, record: GroupStored, error: ErrorCode) -> None:
-        if not record.members and record.generation > group.generation:
+    def _reject_group(self, turn: Turn, record: GroupStored, error: ErrorCode) -> None:
+        arriving = self._arriving.pop(record.group_id, None)
+        group = arriving or self.groups[record.group_id]
+        assert isinstance(group, ClassicGroup), "a consumer group writes no generations"
+        if arriving is not None:
+            # The consumer group stays what it is.
+            for member in arriving.members.values():
+                refused = JoinResult(error=error, member_id=member.member_id)
+                classic_rebalance.answer_join(turn, arriving, member, refused)
+        elif not record.members and record.generation > group.generation:
             # Nobody is left. Should this coordinator fail before the next generation is written, the members of the
             # last one would be back for as long as their sessions last.
             group.become_empty(record)
@@ -229,7 +343,7 @@ class GroupShard:
     def persisted(self) -> Iterator[GroupRecord]:
         """What a replay of the log would find; for tests and tools."""
         for group in self.groups.values():
-            if group.persisted is not None:
+            if isinstance(group, ClassicGroup) and group.persisted is not None:
                 yield group.persisted
             for entry in self.offsets.of_group(group.group_id).values():
                 yield entry.stored

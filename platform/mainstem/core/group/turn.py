@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mainstem.core.decision import Decision, Fact, Reply, Timer
+from mainstem.core.group.cluster_view import ClusterView
 from mainstem.core.group.records import GroupRecord
 from mainstem.core.group.settings import GroupSettings
 
@@ -17,7 +18,10 @@ class Turn(msgspec.Struct):
 
     settings: GroupSettings
     now_ms: int
+    cluster: ClusterView
     decision: Decision[GroupRecord] = msgspec.field(default_factory=Decision)
+    arrivals: list[Any] = msgspec.field(default_factory=list)
+    """Classic groups with soft state that take over once their `GroupStored` is written."""
 
     def reply(self, token: Any, response: Any) -> None:
         self.decision.replies.append(Reply(token, response))
@@ -30,6 +34,13 @@ class Turn(msgspec.Struct):
 
     def cancel(self, key: Hashable) -> None:
         self.decision.timers.append(Timer(key, None))
+
+    def take_back(self) -> None:
+        """The command is refused after all: nothing is written, no timer is set, nothing was answered yet."""
+        assert not self.decision.replies, "who was answered cannot be told otherwise"
+        self.decision.records.clear()
+        self.decision.timers.clear()
+        self.arrivals.clear()
 
     def note(self, event: str, **facts: Any) -> None:
         self.decision.facts.append(Fact(event, facts))

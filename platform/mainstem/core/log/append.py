@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mainstem.core.log.producer_state import ProducerStates
+from mainstem.core.log.producer_state import KeptBatch, ProducerStates
 from mainstem.core.log.transactions import read_marker
+from mainstem.core.log.verification import Admission
 from mainstem.model.batch import (
     CODEC_MAX,
     CONTROL_BIT,
@@ -48,8 +49,9 @@ def plan_append(
     now_ms: int,
     *,
     from_client: bool,
+    admission: Admission | None = None,
 ) -> AppendPlan:
-    """`data` must be exactly one record batch v2."""
+    """`data` must be exactly one record batch v2; `admission` is needed for clients' transactional ones."""
     size = len(data)
     if size < HEADER_BYTES:
         if size == 0:
@@ -80,8 +82,11 @@ def plan_append(
     if from_client:
         if header.attributes & CONTROL_BIT:
             return refuse(ErrorCode.INVALID_RECORD, "clients may not write control records")
-        if header.attributes & TRANSACTIONAL_BIT:
-            return refuse(ErrorCode.INVALID_TXN_STATE, "this broker has no transactions")
+        if header.attributes & TRANSACTIONAL_BIT and (admission is None or header.producer_id < 0):
+            return refuse(
+                ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                "transactional records need their producer's transactional id",
+            )
         problem = _timestamp_problem(header, config, now_ms)
         if problem is not None:
             return refuse(ErrorCode.INVALID_TIMESTAMP, problem)
@@ -89,7 +94,10 @@ def plan_append(
         if header.base_sequence < 0 and from_client:
             return refuse(ErrorCode.INVALID_RECORD, "a batch with a producer id needs a sequence number")
         is_marker = header.attributes & CONTROL_BIT
-        checked = _check_marker(header, data, producers) if is_marker else producers.check(header)
+        if is_marker:
+            checked: ErrorCode | KeptBatch = _check_marker(header, data, producers)
+        else:
+            checked = producers.check(header, from_client=from_client, admission=admission)
         if not isinstance(checked, ErrorCode):
             return AppendPlan(ErrorCode.NONE, None, header, checked.first_offset, checked.last_offset, True)
         if checked is not ErrorCode.NONE:

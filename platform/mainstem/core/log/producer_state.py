@@ -13,6 +13,7 @@ from typing import NamedTuple
 from crc32c import crc32c
 
 from mainstem.core.log.transactions import CompletedTransaction, Marker
+from mainstem.core.log.verification import Admission, Verification
 from mainstem.model.batch import BatchHeader
 from mainstem.model.errors import ErrorCode
 
@@ -61,32 +62,80 @@ class ProducerEntry:
 
 
 class ProducerStates:
-    """All producers of one partition. Changed by `apply` and `expire` only."""
+    """All producers of one partition. Changed by `apply` and `expire` only, but for `verifications`, which no log keeps."""
 
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "verifications")
 
     def __init__(self) -> None:
         self.entries: dict[int, ProducerEntry] = {}
+        self.verifications: dict[int, Verification] = {}
 
-    def check(self, header: BatchHeader) -> ErrorCode | KeptBatch:
-        """NONE if the batch may be appended, the kept batch if it is a retry of one, else why it is refused."""
-        entry = self.entries.get(header.producer_id)
-        if entry is None:
-            # Kafka accepts any first sequence of an unknown producer: its state may have expired.
-            return ErrorCode.NONE
-        if header.producer_epoch < entry.epoch:
-            return ErrorCode.INVALID_PRODUCER_EPOCH
-        if entry.current_txn_first_offset >= 0 and not header.is_transactional:
+    def check(
+        self, header: BatchHeader, *, from_client: bool = True, admission: Admission | None = None
+    ) -> ErrorCode | KeptBatch:
+        """NONE if the batch may be appended, the kept batch if it is a retry of one, else why it is refused.
+
+        Sequences are those of clients; what coordinators write has none. `admission` of a transactional batch, None if the
+        caller vouches for it.
+        """
+        producer_id, epoch = header.producer_id, header.producer_epoch
+        entry = self.entries.get(producer_id)
+        if from_client and entry is not None and entry.epoch == epoch:
+            last_sequence = header.last_sequence
+            for kept in entry.batches:
+                if kept.first_sequence == header.base_sequence and kept.last_sequence == last_sequence:
+                    return kept
+        if header.is_transactional and admission is not None and not self._admits(producer_id, epoch, admission):
             return ErrorCode.INVALID_TXN_STATE
-        if header.producer_epoch > entry.epoch:
-            return ErrorCode.NONE if header.base_sequence == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-        last_sequence = header.last_sequence
-        for kept in entry.batches:
-            if kept.first_sequence == header.base_sequence and kept.last_sequence == last_sequence:
-                return kept
-        if not entry.batches or header.base_sequence == (entry.batches[-1].last_sequence + 1) & SEQUENCE_MASK:
+        if entry is not None and epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if from_client and not self._is_in_sequence(header, entry):
+            return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        if entry is not None and entry.current_txn_first_offset >= 0 and not header.is_transactional:
+            return ErrorCode.INVALID_TXN_STATE
+        return ErrorCode.NONE
+
+    def _admits(self, producer_id: int, epoch: int, admission: Admission) -> bool:
+        if not admission.is_required or self.has_ongoing_transaction(producer_id, epoch):
+            return True
+        verification = admission.verification
+        return verification is not None and self.verifications.get(producer_id) is verification
+
+    def _is_in_sequence(self, header: BatchHeader, entry: ProducerEntry | None) -> bool:
+        sequence = header.base_sequence
+        verification = self.verifications.get(header.producer_id)
+        is_empty = entry is None or not entry.batches
+        if verification is not None and (
+            sequence > verification.lowest_sequence or (verification.supports_epoch_bump and is_empty and sequence)
+        ):
+            return False
+        if entry is None:
+            # Any first sequence of an unknown producer will do: its state may have expired.
+            return True
+        if header.producer_epoch != entry.epoch or not entry.batches:
+            return sequence == 0
+        return sequence == (entry.batches[-1].last_sequence + 1) & SEQUENCE_MASK
+
+    def has_ongoing_transaction(self, producer_id: int, epoch: int) -> bool:
+        entry = self.entries.get(producer_id)
+        return entry is not None and entry.epoch == epoch and entry.current_txn_first_offset >= 0
+
+    def start_verification(
+        self, producer_id: int, sequence: int, epoch: int, now_ms: int, *, supports_epoch_bump: bool
+    ) -> Verification | ErrorCode:
+        """NONE if the log has the transaction already. Else what to append with once the coordinator has agreed, or an error."""
+        entry = self.entries.get(producer_id)
+        if entry is not None and epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if self.has_ongoing_transaction(producer_id, epoch):
             return ErrorCode.NONE
-        return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        verification = self.verifications.get(producer_id)
+        if verification is None:
+            verification = Verification(sequence, epoch, now_ms, supports_epoch_bump=supports_epoch_bump)
+            self.verifications[producer_id] = verification
+        else:
+            verification.note(sequence, epoch)
+        return verification
 
     def check_marker(self, header: BatchHeader, marker: Marker) -> ErrorCode:
         """NONE if the marker may be appended; an older producer or coordinator is fenced."""
@@ -117,6 +166,7 @@ class ProducerStates:
     def begin_transaction(self, producer_id: int, base_offset: int) -> bool:
         """After `apply` of a transactional batch; False if the producer's transaction was open already."""
         entry = self.entries[producer_id]
+        self.verifications.pop(producer_id, None)
         if entry.current_txn_first_offset >= 0:
             return False
         entry.current_txn_first_offset = base_offset
@@ -132,6 +182,12 @@ class ProducerStates:
         elif entry.epoch != header.producer_epoch:
             entry.epoch = header.producer_epoch
             entry.batches.clear()
+        verification = self.verifications.get(header.producer_id)
+        if verification is not None and not (
+            verification.supports_epoch_bump and verification.epoch == header.producer_epoch
+        ):
+            # With an epoch of its own a transaction that waits is the one after this marker, not the one it ends.
+            del self.verifications[header.producer_id]
         first_offset, entry.current_txn_first_offset = entry.current_txn_first_offset, -1
         entry.coordinator_epoch = marker.coordinator_epoch
         entry.last_timestamp = now_ms
@@ -198,6 +254,9 @@ class ProducerStates:
         for producer_id, entry in list(self.entries.items()):
             if entry.last_timestamp < older_than_ms and entry.current_txn_first_offset < 0:
                 del self.entries[producer_id]
+        for producer_id, verification in list(self.verifications.items()):
+            if verification.since_ms < older_than_ms:
+                del self.verifications[producer_id]
 
     def encode_snapshot(self) -> bytes:
         """Kafka's file: version, CRC-32C of what follows, entries with the last batch only."""

@@ -10,6 +10,7 @@ from mainstem.model.cluster import Endpoint
 from mainstem.model.configs.broker_keys import DEFAULT_LISTENERS, DEFAULT_PROTOCOL_MAP, FLUSH, HONOURED_KEYS
 from mainstem.model.configs.broker_known import all_broker_keys
 from mainstem.model.configs.connections import read_overrides
+from mainstem.model.configs.consumer_group_keys import check_consumer_group
 from mainstem.model.configs.key import ConfigKey, Value, split_list
 from mainstem.model.configs.listeners import (
     check_advertised,
@@ -32,6 +33,8 @@ class BrokerConfig:
     `log_roll_jitter_ms`, `log_flush_interval_ms`), `log.dir` into `log_dirs`, `broker.id` into `node_id`.
     """
 
+    add_partitions_to_txn_retry_backoff_max_ms: int
+    add_partitions_to_txn_retry_backoff_ms: int
     advertised_listeners: tuple[Endpoint, ...] | None
     auto_create_topics_enable: bool
     broker_rack: str | None
@@ -46,6 +49,15 @@ class BrokerConfig:
     faults_enable: bool
     faults_seed: int
     fetch_max_bytes: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_max_heartbeat_interval_ms: int
+    group_consumer_max_session_timeout_ms: int
+    group_consumer_max_size: int
+    group_consumer_migration_policy: str
+    group_consumer_min_heartbeat_interval_ms: int
+    group_consumer_min_session_timeout_ms: int
+    group_consumer_session_timeout_ms: int
     group_initial_rebalance_delay_ms: int
     group_max_session_timeout_ms: int
     group_max_size: int
@@ -109,10 +121,15 @@ class BrokerConfig:
     queued_max_request_bytes: int
     request_timeout_ms: int
     socket_request_max_bytes: int
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: int
+    transaction_max_timeout_ms: int
+    transaction_partition_verification_enable: bool
+    transaction_remove_expired_transaction_cleanup_interval_ms: int
     transaction_state_log_min_isr: int
     transaction_state_log_num_partitions: int
     transaction_state_log_replication_factor: int
     transaction_state_log_segment_bytes: int
+    transactional_id_expiration_ms: int
     unclean_leader_election_enable: bool
     given: Mapping[str, str]
     """The texts of the keys that the operator set, known to us or not."""
@@ -128,6 +145,7 @@ class BrokerConfig:
         _fold_times(values, parsed)
         _fold_names(values, parsed)
         _fold_listeners(values, texts)
+        check_consumer_group(values)
         values["max_connections_per_ip_overrides"] = read_overrides(values["max_connections_per_ip_overrides"])
         for folded in _FOLDED:
             del values[folded]

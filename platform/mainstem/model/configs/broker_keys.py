@@ -6,6 +6,8 @@ first consumer would wait three seconds (`group.initial.rebalance.delay.ms`), fo
 
 from __future__ import annotations
 
+from mainstem.model.configs.broker_transaction_keys import TRANSACTIONS
+from mainstem.model.configs.consumer_group_keys import CONSUMER_GROUP_KEYS
 from mainstem.model.configs.key import (
     Allowed,
     Between,
@@ -301,31 +303,6 @@ _CLEANER = [
     ),
 ]
 
-_TRANSACTIONS = [
-    fixed("transaction.state.log.num.partitions", INT, "50", "Partitions of __transaction_state.", at_least(1)),
-    fixed(
-        "transaction.state.log.replication.factor",
-        SHORT,
-        "1",
-        "Replicas of __transaction_state.",
-        at_least(1),
-    ),
-    fixed(
-        "transaction.state.log.min.isr",
-        INT,
-        "1",
-        "The min.insync.replicas of __transaction_state.",
-        at_least(1),
-    ),
-    fixed(
-        "transaction.state.log.segment.bytes",
-        INT,
-        "104857600",
-        "Size of the segments of __transaction_state.",
-        at_least(1),
-    ),
-]
-
 _NETWORK = [
     fixed("socket.request.max.bytes", INT, "104857600", "The largest request, in bytes.", at_least(1)),
     fixed(
@@ -374,4 +351,6 @@ _NETWORK = [
     fixed("request.timeout.ms", INT, "30000", "How long brokers wait for each other's answers.", at_least(1)),
 ]
 
-HONOURED_KEYS = table([*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *_TRANSACTIONS, *_NETWORK])
+HONOURED_KEYS = table(
+    [*_NODE, *_TOPICS, *_LOG, *_CLEANER, *_TOPIC_DEFAULTS, *_GROUPS, *CONSUMER_GROUP_KEYS, *TRANSACTIONS, *_NETWORK]
+)

@@ -13,8 +13,6 @@ from mainstem.model.configs.key import ConfigKey, ConfigType, table
 NO_EFFECT = "Accepted for compatibility; it has no effect here."
 
 _ROWS = """
-add.partitions.to.txn.retry.backoff.max.ms int fixed 100
-add.partitions.to.txn.retry.backoff.ms int fixed 20
 alter.config.policy.class.name class fixed -
 alter.log.dirs.replication.quota.window.num int fixed 11
 alter.log.dirs.replication.quota.window.size.seconds int fixed 1
@@ -46,15 +44,6 @@ delegation.token.secret.key password fixed -
 delete.records.purgatory.purge.interval.requests int fixed 1
 early.start.listeners string fixed -
 fetch.purgatory.purge.interval.requests int fixed 1000
-group.consumer.assignors list fixed uniform,range
-group.consumer.heartbeat.interval.ms int fixed 5000
-group.consumer.max.heartbeat.interval.ms int fixed 15000
-group.consumer.max.session.timeout.ms int fixed 60000
-group.consumer.max.size int fixed 2147483647
-group.consumer.migration.policy string fixed bidirectional
-group.consumer.min.heartbeat.interval.ms int fixed 5000
-group.consumer.min.session.timeout.ms int fixed 45000
-group.consumer.session.timeout.ms int fixed 45000
 group.coordinator.append.linger.ms int fixed 5
 group.coordinator.rebalance.protocols list fixed classic,consumer,streams
 group.coordinator.threads int fixed 4
@@ -239,13 +228,8 @@ ssl.truststore.location string dynamic -
 ssl.truststore.password password dynamic -
 ssl.truststore.type string dynamic JKS
 telemetry.max.bytes int fixed 1048576
-transaction.abort.timed.out.transaction.cleanup.interval.ms int fixed 10000
-transaction.max.timeout.ms int fixed 900000
-transaction.partition.verification.enable boolean dynamic true
-transaction.remove.expired.transaction.cleanup.interval.ms int fixed 3600000
 transaction.state.log.load.buffer.size int fixed 5242880
 transaction.two.phase.commit.enable boolean fixed false
-transactional.id.expiration.ms int fixed 604800000
 """  # noqa: E501 (class names of Kafka)
 
 OLD_KEYS = frozenset(

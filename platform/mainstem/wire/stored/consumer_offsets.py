@@ -1,14 +1,11 @@
 """Records of `__consumer_offsets`: Kafka's bytes <-> the values that core.group persists.
 
 Writes what Kafka 4.1 writes: group metadata in version 3, offsets in version 4, or in version 1 when a commit
-carries its
-own retention. Reads all versions. Records of types it does not know (consumer, share and streams groups) are
-left alone.
+carries its own retention, consumer groups in version 0. Reads all versions. Records of types it does not know (share and
+streams groups) are left alone.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple, assert_never
 
 from mainstem.core.group.records import (
     GroupMember,
@@ -20,6 +17,8 @@ from mainstem.core.group.records import (
 )
 from mainstem.wire.compile import MalformedMessage
 from mainstem.wire.stored import group_metadata, offset_commit
+from mainstem.wire.stored.consumer_group_records import KEYS as CONSUMER_GROUP_TYPES
+from mainstem.wire.stored.consumer_group_records import KeyValue, decode_consumer_record, encode_consumer_record
 from mainstem.wire.stored.group_metadata import GroupMetadataKey, GroupMetadataValue, MemberMetadata
 from mainstem.wire.stored.layout import decode, encode, read_version
 from mainstem.wire.stored.offset_commit import OffsetCommitKey, OffsetCommitValue
@@ -30,13 +29,6 @@ OFFSET_VERSION = 4
 OFFSET_VERSION_WITH_RETENTION = 1
 GROUP_VERSION = 3
 NO_TIMESTAMP = -1
-
-
-class KeyValue(NamedTuple):
-    """`value` None is a tombstone."""
-
-    key: bytes
-    value: bytes | None
 
 
 def encode_record(record: GroupRecord) -> KeyValue:
@@ -50,7 +42,7 @@ def encode_record(record: GroupRecord) -> KeyValue:
         case GroupRemoved():
             return KeyValue(_group_key(record.group_id), None)
         case _:
-            assert_never(record)
+            return encode_consumer_record(record)
 
 
 def decode_record(key: bytes | None, value: bytes | None) -> GroupRecord | None:
@@ -62,6 +54,8 @@ def decode_record(key: bytes | None, value: bytes | None) -> GroupRecord | None:
         return _decode_offset(key, value)
     if record_type == GROUP_METADATA_TYPE:
         return _decode_group(key, value)
+    if record_type in CONSUMER_GROUP_TYPES:
+        return decode_consumer_record(record_type, key, value)
     return None
 
 
