@@ -197,6 +197,7 @@ async def test_a_brokers_default_reaches_topics_at_once(key: ConfigKey) -> None:
         ("max.connections", "7"),
         ("max.connections.per.ip", "7"),
         ("producer.id.expiration.ms", "7"),
+        ("transaction.partition.verification.enable", "false"),
     ],
 )
 @pytest.mark.parametrize("resource", ["1", ""])
@@ -221,4 +222,5 @@ def test_every_dynamic_setting_that_has_an_effect_is_tried_here() -> None:
         "max.connections.per.ip",
         "max.connections.per.ip.overrides",
         "producer.id.expiration.ms",
+        "transaction.partition.verification.enable",
     }
