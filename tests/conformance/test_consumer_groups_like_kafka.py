@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from mainstem.cli.dump_offsets import OFFSETS, decoded_contents
 from mainstem.model import records
@@ -59,7 +59,7 @@ class Speaker:
         host, port = bootstrap.rsplit(":", 1)
         self._socket = socket.create_connection((host, int(port)), TIMEOUT_S)
         self._numbers = itertools.count()
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        self.admin = admin = AdminClient({"bootstrap.servers": bootstrap})
         if TOPIC not in admin.list_topics(timeout=TIMEOUT_S).topics:
             admin.create_topics([NewTopic(TOPIC, 4, 1)])[TOPIC].result(TIMEOUT_S)
         self._retried(ApiKey.FIND_COORDINATOR, 2, FindCoordinatorRequest(key=self.group))
@@ -130,7 +130,7 @@ class Speaker:
             "protocol_type": "consumer",
             "protocols": [JoinGroupRequestProtocol(name="range", metadata=metadata)],
         }
-        answer = self.ask(ApiKey.JOIN_GROUP, 9, JoinGroupRequest(**(fields | changes)))
+        answer = self._retried(ApiKey.JOIN_GROUP, 9, JoinGroupRequest(**(fields | changes)))
         leads = bool(answer.leader) and answer.leader == answer.member_id
         self.told.append(
             ("join", answer.error_code, answer.generation_id, answer.protocol_name, leads, len(answer.members))
@@ -193,18 +193,21 @@ class Speaker:
         for group in sorted(groups, key=lambda found: found.group_id):
             members = sorted(
                 (
-                    m.instance_id,
-                    m.rack_id,
-                    m.member_epoch,
-                    m.client_id,
-                    m.client_host,
-                    sorted(m.subscribed_topic_names),
-                    m.subscribed_topic_regex,
-                    m.member_type,
-                    sum(len(t.partitions) for t in m.assignment.topic_partitions),
-                    sum(len(t.partitions) for t in m.target_assignment.topic_partitions),
-                )
-                for m in group.members
+                    (
+                        m.instance_id,
+                        m.rack_id,
+                        m.member_epoch,
+                        m.client_id,
+                        m.client_host,
+                        sorted(m.subscribed_topic_names),
+                        m.subscribed_topic_regex,
+                        m.member_type,
+                        sum(len(t.partitions) for t in m.assignment.topic_partitions),
+                        sum(len(t.partitions) for t in m.target_assignment.topic_partitions),
+                    )
+                    for m in group.members
+                ),
+                key=repr,
             )
             self.told.append(
                 (
@@ -405,7 +408,66 @@ def classic_in_consumer(it: Speaker) -> None:
     it.shown()
 
 
-SCRIPTS = [malformed, epochs, static_members, expressions, offsets, upgrade, classic_in_consumer]
+def static_migration(it: Speaker) -> None:
+    """A group of one static member goes to the new protocol and back, in place."""
+    joined = it.join(group_instance_id="one")
+    it.sync(joined, group_instance_id="one")
+    it.enter("n", instance_id="one")
+    it.describe()
+    it.classic_beat(joined.member_id, joined.generation_id, "one")
+    back = it.join(group_instance_id="one")
+    it.sync(back, group_instance_id="one")
+    it.shown()
+    it.beat("n", 2, instance_id="one")
+    it.enter("m")
+    it.describe()
+    again = it.join(group_instance_id="one")
+    it.sync(again, group_instance_id="one")
+    it.classic_beat(back.member_id, again.generation_id, "one")
+    it.join(back.member_id, group_instance_id="one")
+    it.describe()
+    it.leave("", "one")
+    it.describe()
+    it.beat("m", -1)
+
+
+def topic_changes(it: Speaker) -> None:
+    """Topics come, grow and go under a member's feet."""
+    name = "changing-like-kafka"
+    it.enter("m", subscribed_topic_names=[TOPIC, name])
+    it.admin.create_topics([NewTopic(name, 2, 1)])[name].result(TIMEOUT_S)
+    beat_until(it, lambda answer: answer.member_epoch == 2)
+    it.admin.create_partitions([NewPartitions(name, 3)])[name].result(TIMEOUT_S)
+    beat_until(it, lambda answer: answer.member_epoch == 3)
+    it.describe()
+    it.admin.delete_topics([name])[name].result(TIMEOUT_S)
+    beat_until(it, lambda answer: answer.assignment is not None)
+    it.beat("m", 3, owned=True)
+    it.describe()
+    it.beat("m", -1)
+
+
+def beat_until(it: Speaker, is_done: Callable[[Any], bool]) -> None:
+    """Metadata takes its time; only the heartbeat that notices counts."""
+    ends = time.monotonic() + TIMEOUT_S
+    epoch = it.told[-1][6] if it.told[-1][0] == "beat" else it.told[-1][5]
+    while not is_done(it.beat("m", epoch)):
+        assert time.monotonic() < ends, "nothing has changed"
+        it.told.pop()
+        time.sleep(0.05)
+
+
+SCRIPTS = [
+    static_migration,
+    topic_changes,
+    malformed,
+    epochs,
+    static_members,
+    expressions,
+    offsets,
+    upgrade,
+    classic_in_consumer,
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -442,6 +504,8 @@ def stored(log_dir: Path, group: str) -> list[str]:
 
 def neutral(row: str) -> str:
     row = re.sub(r"[\w-]*[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "id", row)
-    row = re.sub(r'"(memberId|topicId)":"[\w-]{22}"', r'"\1":"id"', row)
+    row = re.sub(r'"(memberId|topicId|leader)":"[\w-]{22}"', r'"\1":"id"', row)
     row = re.sub(r'"(metadataHash|commitTimestamp|timestamp|version|currentStateTimestamp)":-?\d+', r'"\1":0', row)
-    return re.sub(r'"partitions":\[([\d,]*)\]', lambda found: f"{len(found[1].split(','))} partitions", row)
+    row = re.sub(r'\{"topicId":"id","partitions":\[([\d,]*)\]\}', lambda found: f"{len(found[1].split(','))}", row)
+    row = re.sub(r'"partitions":\[([\d,]*)\]', lambda found: f"{len(found[1].split(','))} partitions", row)
+    return re.sub(r"\[(\d+(?:,\d+)+)\]", lambda found: ",".join(sorted(found[1].split(","))), row)
