@@ -29,6 +29,7 @@ from mainstem.wire.messages.sync_group import SyncGroupRequest, SyncGroupRequest
 TOPIC = "scale"
 TIMEOUT_S = 60.0
 CLASSIC_MEMBERS = 10
+CLASSIC_HEARTBEAT_S = 3.0
 UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED = 25, 79
 NOT_THERE_YET = {14, 15, 16, 27}
 # The ten members of a group join within this time, so that its first generation has them all.
@@ -187,6 +188,57 @@ async def settle(tasks: Sequence[asyncio.Task[None]], members: Sequence[Member],
         await asyncio.sleep(0.01)
 
 
+class ClassicMember:
+    """A member of a classic group: rejoins as soon as a heartbeat tells it to."""
+
+    def __init__(self, wire: Wire, group: str) -> None:
+        self._wire, self._group = wire, group
+        self.generation = -1
+
+    async def run(self) -> None:
+        member_id = ""
+        while True:
+            joined = await join(self._wire, self._group, member_id)
+            member_id = "" if joined.error_code == UNKNOWN_MEMBER_ID else joined.member_id
+            if joined.error_code:
+                continue
+            synced = await sync(self._wire, self._group, joined)
+            if synced.error_code:
+                continue
+            self.generation = joined.generation_id
+            request = HeartbeatRequest(group_id=self._group, generation_id=joined.generation_id, member_id=member_id)
+            error = 0
+            while not error:
+                await asyncio.sleep(CLASSIC_HEARTBEAT_S)
+                error = (await self._wire.ask(ApiKey.HEARTBEAT, 3, request)).error_code
+
+
+async def one_joins_classic(bootstrap: str, group: str, size: int) -> dict[str, float]:
+    """Seconds from the join of one more member until all are in one new generation, with heartbeats every three seconds."""
+    wires = [await Wire.open(bootstrap) for _ in range(size + 1)]
+    await until(lambda: wires[0].ask(ApiKey.FIND_COORDINATOR, 2, FindCoordinatorRequest(key=group)))
+    members = [ClassicMember(wire, group) for wire in wires]
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        for count in (size, size + 1):
+            began = time.monotonic()
+            tasks += [asyncio.create_task(member.run()) for member in members[len(tasks) : count]]
+            before = {member.generation for member in members}
+            while len(found := {member.generation for member in members[:count]}) > 1 or found <= before:
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                if time.monotonic() - began > TIMEOUT_S:
+                    raise TimeoutError(f"the members are in generations {sorted(found)}")
+                await asyncio.sleep(0.01)
+            took_s = time.monotonic() - began
+            if count == size:
+                await asyncio.sleep(CLASSIC_HEARTBEAT_S)
+        return {"settled_s": took_s}
+    finally:
+        await finish(tasks, wires)
+
+
 async def many_stay(bootstrap: str, groups: int, seconds: float) -> dict[str, float]:
     """Heartbeats of `groups` classic groups for a while, as producers write: errors, and how slow the slowest was."""
     wires = [await Wire.open(bootstrap) for _ in range(CLASSIC_MEMBERS)]
@@ -279,6 +331,8 @@ async def measure(broker: BrokerNode, options: argparse.Namespace) -> None:
     for number in range(options.rounds if options.members else 0):
         found = await one_joins(broker.bootstrap, f"large-{number}", options.members, options.partitions)
         print(f"{broker.name} one joins {options.members}, round {number + 1}: {found}", flush=True)
+        found = await one_joins_classic(broker.bootstrap, f"large-classic-{number}", options.members)
+        print(f"{broker.name} one joins {options.members} classic, round {number + 1}: {found}", flush=True)
     if options.groups:
         found = await many_stay(broker.bootstrap, options.groups, options.seconds)
         print(f"{broker.name} {options.groups} groups of {CLASSIC_MEMBERS}: {found}", flush=True)
