@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
         print_error(f"Processed a total of {processed} messages")
+        if options.enable_systest_events:
+            print(json.dumps({"timestamp": time.time_ns() // 1_000_000, "name": "shutdown_complete"}), flush=True)
     return 0
 
 
@@ -89,7 +93,13 @@ def consumer_parser() -> Parser:
     parser.value("--max-messages", "N", "end after this many records", kind=int)
     parser.value("--timeout-ms", "MS", "end if no record comes for this long", kind=int)
     parser.value("--group", "GROUP", "the group to read in, whose offsets are committed")
-    parser.value("--isolation-level", "LEVEL", "read_committed leaves out open and aborted transactions")
+    parser.choice(
+        "--isolation-level",
+        "LEVEL",
+        "whether to leave out open and aborted transactions",
+        ISOLATION_LEVELS,
+        is_checked=False,
+    )
     parser.values("--consumer-property", "KEY=VALUE", "a property of the consumer; may be repeated")
     parser.value("--consumer.config", "FILE", "properties of the consumer from a file")
     parser.values(
@@ -100,7 +110,9 @@ def consumer_parser() -> Parser:
         " key.deserializer, value.deserializer, headers.deserializer; may be repeated",
     )
     parser.value("--formatter-config", "FILE", "the same from a file")
-    parser.value("--formatter", "NAME", " or ".join(FORMATTERS), default=FORMATTERS[0])
+    parser.values("--formatter-property", "KEY=VALUE", "the same as --property, as newer versions of Kafka call it")
+    parser.choice("--formatter", "NAME", "how records are printed", FORMATTERS, default=FORMATTERS[0], is_checked=False)
+    parser.flag("--enable-systest-events", "say as JSON when the consumer ends")
     parser.value("--key-deserializer", "NAME", "how keys become text, by the name of Kafka's class")
     parser.value("--value-deserializer", "NAME", "how values become text, by the name of Kafka's class")
     parser.flag("--skip-message-on-error", "go on after a record that cannot be printed")
@@ -143,7 +155,7 @@ def record_line(parser: Parser, options: argparse.Namespace) -> Callable[[Consum
         properties["key.deserializer"] = options.key_deserializer
     if options.value_deserializer:
         properties["value.deserializer"] = options.value_deserializer
-    printer = RecordFormat.read(properties | key_values(options.property)).printer()
+    printer = RecordFormat.read(properties | key_values([*options.property, *options.formatter_property])).printer()
     return printer if name == FORMATTERS[0] else lambda record: b""
 
 
