@@ -25,7 +25,13 @@ EXAMPLES = (
     "mainstem console-consumer --bootstrap-server localhost:9092 --topic orders --partition 0 --offset 42"
     " --max-messages 10",
 )
-FORMATTERS = ("DefaultMessageFormatter", "NoOpMessageFormatter")
+DEFAULT_FORMATTER, LOGGING_FORMATTER, NO_FORMATTER = (
+    "DefaultMessageFormatter",
+    "LoggingMessageFormatter",
+    "NoOpMessageFormatter",
+)
+INTERNAL_FORMATTERS = ("OffsetsMessageFormatter", "GroupMetadataMessageFormatter", "TransactionLogMessageFormatter")
+FORMATTERS = (DEFAULT_FORMATTER, LOGGING_FORMATTER, NO_FORMATTER, *INTERNAL_FORMATTERS)
 ISOLATION_LEVELS = ("read_uncommitted", "read_committed")
 AUTO_GROUPS = 100_000
 EXIT_TERMINATED = 143
@@ -111,7 +117,9 @@ def consumer_parser() -> Parser:
     )
     parser.value("--formatter-config", "FILE", "the same from a file")
     parser.values("--formatter-property", "KEY=VALUE", "the same as --property, as newer versions of Kafka call it")
-    parser.choice("--formatter", "NAME", "how records are printed", FORMATTERS, default=FORMATTERS[0], is_checked=False)
+    parser.choice(
+        "--formatter", "NAME", "how records are printed", FORMATTERS, default=DEFAULT_FORMATTER, is_checked=False
+    )
     parser.flag("--enable-systest-events", "say as JSON when the consumer ends")
     parser.value("--key-deserializer", "NAME", "how keys become text, by the name of Kafka's class")
     parser.value("--value-deserializer", "NAME", "how values become text, by the name of Kafka's class")
@@ -150,13 +158,18 @@ def record_line(parser: Parser, options: argparse.Namespace) -> Callable[[Consum
     name = options.formatter.rpartition(".")[2]
     if name not in FORMATTERS:
         parser.error(f"{options.formatter} is not a formatter, which are {', '.join(FORMATTERS)}")
+    if name in INTERNAL_FORMATTERS:
+        from mainstem.cli.internal_formatters import formatter
+
+        return formatter(name)
     properties = properties_file(options.formatter_config)
     if options.key_deserializer:
         properties["key.deserializer"] = options.key_deserializer
     if options.value_deserializer:
         properties["value.deserializer"] = options.value_deserializer
     printer = RecordFormat.read(properties | key_values([*options.property, *options.formatter_property])).printer()
-    return printer if name == FORMATTERS[0] else lambda record: b""
+    # Kafka's logging formatter also writes to the log of its tool, which shows nothing below a warning.
+    return printer if name != NO_FORMATTER else lambda record: b""
 
 
 def consumer_properties(parser: Parser, options: argparse.Namespace) -> dict[str, str]:
