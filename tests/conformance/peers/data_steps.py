@@ -122,7 +122,8 @@ CONSOLE_STEPS = [
         says='{"key":{"type":1,"data":{"group":"billing-qms","topic":"orders-qms","partition":0}},"value":{"version":',
     ),
     Step(
-        "kafka-console-consumer --topic said-{who} --from-beginning --max-messages 3 --formatter org.apache.kafka.tools.consumer.LoggingMessageFormatter"
+        "kafka-console-consumer --topic said-{who} --from-beginning --max-messages 3"
+        " --formatter org.apache.kafka.tools.consumer.LoggingMessageFormatter"
     ),
     Step("kafka-console-consumer", says="Exactly one of --include/--topic is required."),
     Step("kafka-console-consumer --topic t --offset 3", says="The partition is required when offset is specified."),
