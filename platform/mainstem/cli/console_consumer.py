@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from mainstem.cli.arguments import Parser, given, key_values, properties_file
-from mainstem.cli.deserializers import DeserializeError
+from mainstem.cli.deserializers import DeserializeError, deserializer
 from mainstem.cli.lines import RecordFormat
 from mainstem.cli.output import closed_pipe, print_error
 from mainstem.client.connection import Connection
@@ -120,6 +120,7 @@ def consumer_parser() -> Parser:
     parser.choice(
         "--formatter", "NAME", "how records are printed", FORMATTERS, default=DEFAULT_FORMATTER, is_checked=False
     )
+    parser.flag("--json", "print each record as a JSON object, with its place, time and headers")
     parser.flag("--enable-systest-events", "say as JSON when the consumer ends")
     parser.value("--key-deserializer", "NAME", "how keys become text, by the name of Kafka's class")
     parser.value("--value-deserializer", "NAME", "how values become text, by the name of Kafka's class")
@@ -155,6 +156,10 @@ def _is_offset(text: str) -> bool:
 
 def record_line(parser: Parser, options: argparse.Namespace) -> Callable[[Consumed], bytes]:
     """Raises: UsageError, ConfigError."""
+    if options.json:
+        if options.property or options.formatter_property or options.formatter != DEFAULT_FORMATTER:
+            parser.error("--json prints everything there is: leave --property and --formatter away")
+        return json_line(options.key_deserializer or "", options.value_deserializer or "")
     name = options.formatter.rpartition(".")[2]
     if name not in FORMATTERS:
         parser.error(f"{options.formatter} is not a formatter, which are {', '.join(FORMATTERS)}")
@@ -170,6 +175,29 @@ def record_line(parser: Parser, options: argparse.Namespace) -> Callable[[Consum
     printer = RecordFormat.read(properties | key_values([*options.property, *options.formatter_property])).printer()
     # Kafka's logging formatter also writes to the log of its tool, which shows nothing below a warning.
     return printer if name != NO_FORMATTER else lambda record: b""
+
+
+def json_line(key_name: str, value_name: str) -> Callable[[Consumed], bytes]:
+    """Bytes that are no text become text with replacement characters. Raises: ConfigError."""
+    read_key, read_value = deserializer("key.deserializer", key_name), deserializer("value.deserializer", value_name)
+
+    def text(value: bytes | None) -> str | None:
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def line(record: Consumed) -> bytes:
+        document = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp_ms if record.timestamp_type else None,
+            "timestamp_type": record.timestamp_type,
+            "headers": [[name, text(value)] for name, value in record.headers],
+            "key": None if record.key is None else text(read_key(record.key)),
+            "value": None if record.value is None else text(read_value(record.value)),
+        }
+        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+    return line
 
 
 def consumer_properties(parser: Parser, options: argparse.Namespace) -> dict[str, str]:
