@@ -90,18 +90,24 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Site
         yield prepare("ours", ours.bootstrap, folder), prepare("kafka", kafka.bootstrap, folder)
 
 
+def member(site: Site, group: str, who: str, protocol: str) -> Consumer:
+    """A consumer that has both partitions of a topic."""
+    settings = {"bootstrap.servers": site.bootstrap, "group.id": group, "client.id": "the-member"}
+    settings |= {"group.protocol": protocol, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    consumer = Consumer(settings)
+    consumer.subscribe([f"orders-{who}"])
+    while len(consumer.assignment()) < 2:
+        consumer.poll(0.1)
+    return consumer
+
+
 @pytest.fixture(scope="module")
 def members(sites: tuple[Site, Site]) -> Iterator[None]:
-    """A member of the group `live` for each runner on each broker, with all of its topic."""
+    """Members of the groups `live`, classic, and `next`, of the consumer protocol, for each runner on each broker."""
     consumers = []
     for site in sites:
         for who in (JAVA, OURS):
-            settings = {"bootstrap.servers": site.bootstrap, "group.id": f"live-{who}", "client.id": "the-member"}
-            consumer = Consumer(settings | {"enable.auto.commit": False, "auto.offset.reset": "earliest"})
-            consumer.subscribe([f"orders-{who}"])
-            while len(consumer.assignment()) < 2:
-                consumer.poll(0.1)
-            consumers.append(consumer)
+            consumers += [member(site, f"live-{who}", who, "classic"), member(site, f"next-{who}", who, "consumer")]
     yield
     for consumer in consumers:
         consumer.close()

@@ -70,6 +70,13 @@ LIVE_STEPS = [
     Step(f"{GROUPS} --describe --group live-{{who}} --members"),
     Step(f"{GROUPS} --describe --group live-{{who}} --members --verbose"),
     Step(f"{GROUPS} --describe --group live-{{who}} --state"),
+    Step(f"{GROUPS} --describe --group next-{{who}}"),
+    Step(f"{GROUPS} --describe --group next-{{who}} --members"),
+    Step(f"{GROUPS} --describe --group next-{{who}} --members --verbose"),
+    Step(f"{GROUPS} --describe --group next-{{who}} --state --verbose"),
+    Step(f"{GROUPS} --list --type consumer --state stable"),
+    Step("kafka-groups --list --group-type consumer"),
+    Step(f"{GROUPS} --delete --group next-{{who}}", says="GroupNotEmptyException"),
     Step(f"{GROUPS} --reset-offsets --group live-{{who}} --topic orders-{{who}} --to-earliest --execute"),
     Step(f"{GROUPS} --delete --group live-{{who}}", says="GroupNotEmptyException: The group is not empty."),
     Step(

@@ -115,6 +115,16 @@ CONSOLE_STEPS = [
     Step(
         "kafka-console-consumer --topic orders-{who} --group c-{who} --from-beginning --timeout-ms 3000", is_sorted=True
     ),
+    Step(
+        "kafka-console-consumer --topic __consumer_offsets --from-beginning --timeout-ms 6000"
+        " --formatter org.apache.kafka.tools.consumer.OffsetsMessageFormatter",
+        compares=False,
+        says='{"key":{"type":1,"data":{"group":"billing-qms","topic":"orders-qms","partition":0}},"value":{"version":',
+    ),
+    Step(
+        "kafka-console-consumer --topic said-{who} --from-beginning --max-messages 3"
+        " --formatter org.apache.kafka.tools.consumer.LoggingMessageFormatter"
+    ),
     Step("kafka-console-consumer", says="Exactly one of --include/--topic is required."),
     Step("kafka-console-consumer --topic t --offset 3", says="The partition is required when offset is specified."),
     Step(

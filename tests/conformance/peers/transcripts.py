@@ -84,7 +84,8 @@ _CHANCE = (
     (re.compile(r'("logDir":)"[^"]*"'), r'\1"DIR"'),
     (re.compile(r"(\tEpoch: )\d+"), r"\1N"),
     (re.compile(r'("avg_throughput":)[\d.E-]+'), r"\1N"),
-    (re.compile(r"(T{13})(\s+)\d+(\s)"), r"\1\2N\3"),
+    (re.compile(r"(?<=\s)[A-Za-z0-9+/_-]{22}(?=\s)"), "M" * 22),
+    (re.compile(r"(T{13}\s+\t)\d+\s+(\t\S+-\d)"), r"\1N\2"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}"), "DATE"),
     (re.compile(r"\b\d+\.\d+\b(?= |,|\)|$)"), "X"),
 )
@@ -94,12 +95,20 @@ def normalised(text: str, who: str, bootstrap: str, *, is_sorted: bool) -> list[
     """Lines without what time, chance, the runner and the port put into them; those about the other runner are left out."""
     other = OURS if who == JAVA else JAVA
     port = bootstrap.rpartition(":")[2]
-    lines = []
+    lines: list[str] = []
+    producer_column: int | None = None
     for line in text.replace(bootstrap, "HOST:PORT").replace(who, "who").splitlines():
         if other in line:
             continue
         for pattern, instead in _CHANCE:
             line = pattern.sub(instead, line)
+        cells = [cell.strip() for cell in line.split("\t")]
+        if "ProducerId" in cells:
+            producer_column = cells.index("ProducerId")
+        elif producer_column is not None:
+            # A broker gives out producer ids in the order in which it is asked for them.
+            cells[producer_column] = "P"
+            line = "\t".join(cells)
         if line.startswith('{"brokers":'):
             line = _with_partitions_in_order(line)
         lines.append(re.sub(rf"\b{port}\b", "PORT ", line))
