@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mainstem.core.group.commands import CommitTransactionalOffsets, OffsetToCommit
 from mainstem.core.log.transactions import Marker, read_marker
@@ -105,7 +106,8 @@ def test_a_zombies_offsets_are_refused(world: Any) -> None:
 
 def test_somebody_elses_partition(world: Any) -> None:
     topic = world.cluster.image.topics[GROUP_OFFSETS_TOPIC]
-    topic.partitions = tuple(world.cluster.registration(i, 2) for i in range(len(topic.partitions)))
+    elsewhere = tuple(world.cluster.registration(i, 2) for i in range(len(topic.partitions)))
+    world.cluster.image.topics[GROUP_OFFSETS_TOPIC] = replace(topic, partitions=elsewhere)
     told: list[ErrorCode] = []
     world.groups.end_transaction(0, END, told.append)
     assert told == [E.NOT_COORDINATOR]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mainstem.core.txn.commands import AddPartitions, EndTransaction, InitProducerId, ListTransactions
 from mainstem.core.txn.records import TransactionState
@@ -223,7 +224,8 @@ async def test_another_broker_is_asked_for_what_it_leads(world: World) -> None:
     index = world.transactions._topic.partition_for(ID)
     registrations = list(world.cluster.image.topics[TRANSACTION_STATE_TOPIC].partitions)
     registrations[index] = world.cluster.registration(index, 2)
-    world.cluster.image.topics[TRANSACTION_STATE_TOPIC].partitions = tuple(registrations)
+    elsewhere = replace(world.cluster.image.topics[TRANSACTION_STATE_TOPIC], partitions=tuple(registrations))
+    world.cluster.image.topics[TRANSACTION_STATE_TOPIC] = elsewhere
     assert (await world.init()).error is E.NOT_COORDINATOR
 
 
