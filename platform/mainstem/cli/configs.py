@@ -69,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = configs_parser()
     options = parser.read(arguments)
     action = parser.exactly_one(options, ("--describe", "--alter"))
+    if options.bootstrap_controller is not None:
+        parser.error("there are no KRaft controllers here: use --bootstrap-server")
     parser.forbid(options, "--describe", ("--add-config", "--add-config-file", "--delete-config"))
     parser.forbid(options, "--alter", ("--all", "--json"))
     entity = read_entity(parser, options)
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 def configs_parser() -> Parser:
     parser = Parser("configs", "Describe and change configurations of topics, brokers and groups.", EXAMPLES)
     parser.connection()
+    parser.value("--bootstrap-controller", "HOST:PORT", "refused: there are no KRaft controllers here")
     parser.flag("--describe", "print settings")
     parser.flag("--alter", "change settings")
     parser.flag("--all", "describe every setting, also the inherited ones")

@@ -72,6 +72,7 @@ def reassign_parser() -> Parser:
     parser.value("--broker-list", "IDS", "with --generate: the brokers to give them to, separated by commas")
     parser.flag("--disable-rack-aware", "with --generate: without a look at racks, which is what happens anyhow")
     parser.flag("--additional", "with --execute: while other partitions are being moved")
+    parser.flag("--disallow-replication-factor-change", "with --execute: refuse a plan with more or fewer replicas")
     parser.flag("--preserve-throttles", "with --verify and --cancel: leave throttles as they are")
     parser.value("--throttle", "BYTES", "refused: replication is not throttled here", kind=int)
     parser.value("--replica-alter-log-dirs-throttle", "BYTES", "refused: replicas stay in their folder", kind=int)
@@ -97,6 +98,7 @@ def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
             "--broker-list": ("--generate",),
             "--disable-rack-aware": ("--generate",),
             "--additional": ("--execute",),
+            "--disallow-replication-factor-change": ("--execute",),
             "--preserve-throttles": ("--verify", "--cancel"),
             "--throttle": ("--execute",),
             "--replica-alter-log-dirs-throttle": ("--execute",),
@@ -167,7 +169,8 @@ def execute(admin: Admin, options: argparse.Namespace) -> None:
     before = plan_text({partition: current[partition] for partition in plan})
     print(f"Current partition replica assignment\n\n{before}\n")
     print("Save this to use as the --reassignment-json-file option during rollback")
-    failed = _failed(reassign(admin.cluster, plan))
+    may_change = not options.disallow_replication_factor_change
+    failed = _failed(reassign(admin.cluster, plan, may_change_factor=may_change))
     if failed:
         raise CommandError("Error reassigning partition(s):\n" + "\n".join(failed))
     print(f"Successfully started partition reassignment{_s(plan)} for {','.join(map(str, sorted(plan)))}")

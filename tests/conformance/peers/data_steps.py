@@ -58,6 +58,7 @@ CLUSTER_STEPS = [
     Step(f"{MOVE} --list"),
     Step(f"{MOVE} --generate --topics-to-move-json-file {{folder}}/move.json --broker-list 1"),
     Step(f"{MOVE} --execute --reassignment-json-file {{folder}}/plan.json"),
+    Step(f"{MOVE} --execute --reassignment-json-file {{folder}}/plan.json --disallow-replication-factor-change"),
     Step(f"{MOVE} --verify --reassignment-json-file {{folder}}/plan.json"),
     Step(f"{MOVE} --cancel --reassignment-json-file {{folder}}/plan.json"),
     Step(
