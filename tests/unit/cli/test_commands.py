@@ -11,6 +11,7 @@ import pytest
 
 from mainstem.cli import main as command_line
 from mainstem.cli.arguments import Parser
+from mainstem.cli.complete import parser_of
 from mainstem.cli.main import COMMANDS, main
 
 NOBODY = "--bootstrap-server 127.0.0.1:1"
@@ -211,3 +212,19 @@ def test_starting_a_broker_imports_no_client_library() -> None:
 def test_commands_look_for_a_broker_where_one_listens_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topics", "--help"]) == 0
     assert "(default: localhost:9092)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in COMMANDS
+        # These start something, print scripts, or print JSON in any case.
+        if name
+        not in ("broker", "run", "demo", "install-scripts", "completion", "verifiable-producer", "verifiable-consumer")
+    ],
+)
+def test_every_command_that_has_a_result_prints_it_as_json(name: str) -> None:
+    parser = parser_of(name)
+    assert parser is not None
+    assert "--json" in {flag for action in parser.flags() for flag in action.option_strings}
