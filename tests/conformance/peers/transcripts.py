@@ -78,6 +78,7 @@ def run_step(step: Step, who: str, bootstrap: str, folder: Path) -> Finished:
 
 _CHANCE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "U" * 36),
+    (re.compile(r"(Reading payloads from: ).*/"), r"\1FOLDER/"),
     (re.compile(r"(TopicId: )\S{22}"), r"\1ID"),
     (re.compile(r"(Cluster ID: )\S{22}"), r"\1ID"),
     (re.compile(r"\b1[78]\d{11}\b"), "T" * 13),
