@@ -306,3 +306,27 @@ def test_offsets_of_partitions_are_listed(python_admin, producer, new_topic):
     assert (offset_of(OffsetSpec.EARLIEST), offset_of(OffsetSpec.LATEST)) == (0, 7)
     assert offset_of(OffsetSpec.MAX_TIMESTAMP) == 6
     assert offset_of(1_700_000_000_003) == 3
+
+
+def test_single_offsets_of_a_group_are_deleted(python_admin, new_topic, fresh_name, eventually):
+    """KIP-496: not those of a topic that a member is subscribed to, and not of topics that do not exist."""
+    topic, other, group = new_topic(2), new_topic(), fresh_name()
+    bootstrap = python_admin.config["bootstrap_servers"]
+    # It may join before it has asked for the topic's partitions, and then notices them with its next refresh only.
+    settings = {"enable_auto_commit": False, "metadata_max_age_ms": 500}
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, **settings)
+    mine, foreign = TopicPartition(topic, 0), TopicPartition(other, 0)
+    consumer.subscribe([topic])
+    eventually("it has partitions", lambda: len(consumer.assignment()) == 2, lambda: consumer.poll(timeout_ms=50))
+    consumer.commit({mine: OffsetAndMetadata(3, "", -1)})
+
+    refused = python_admin.delete_group_offsets(group, [mine, foreign, TopicPartition("absent", 0)])
+    assert {p: e.__name__ for p, e in refused.items()} == {
+        mine: "GroupSubscribedToTopicError",
+        foreign: "NoError",
+        TopicPartition("absent", 0): "UnknownTopicOrPartitionError",
+    }
+
+    consumer.close()
+    assert [e.__name__ for e in python_admin.delete_group_offsets(group, [mine]).values()] == ["NoError"]
+    assert python_admin.list_group_offsets(group) in ({group: {}}, {})

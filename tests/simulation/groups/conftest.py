@@ -283,4 +283,7 @@ def ground() -> SimpleNamespace:
         Coordinator=Coordinator,
         Violation=Violation,
         decode_assignment=decode_assignment,
+        SimWaiter=SimWaiter,
+        Quiet=Quiet,
+        FORMAT=FORMAT,
     )

@@ -6,14 +6,14 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
+from mainstem.core.metadata.image import MetadataImage
 from mainstem.model.batch import patch_offset, read_header
 from mainstem.model.cluster import PartitionRegistration, TopicCreated
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.errors import ErrorCode, StorageError
-from mainstem.model.ids import NO_TOPIC_ID
+from mainstem.model.ids import TopicId
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.groups import Groups
 
@@ -49,6 +49,11 @@ class VirtualTime:
             self._elapsed_ms = max(self._elapsed_ms, round(entry[0]))
             entry[2]()
         self._elapsed_ms = end
+
+    def stall(self, ms: int) -> None:
+        """Time passes and nobody notices until it is over."""
+        self._elapsed_ms += ms
+        self.advance(0)
 
 
 class Cancel(NamedTuple):
@@ -114,21 +119,13 @@ class FakePartition:
             yield b"".join(whole[start : start + self.replay_chunk])
 
 
-class FakeTopic(msgspec.Struct, kw_only=True):
-    partitions: tuple[PartitionRegistration, ...]
-
-
-class FakeImage(msgspec.Struct, kw_only=True):
-    topics: dict[str, FakeTopic] = {}
-
-
 class FakeCluster:
     """Metadata and partitions of one broker. The internal topic appears on `ensure_topic`."""
 
     def __init__(self, broker_id: int = 1, partition_count: int = 4) -> None:
         self.broker_id = broker_id
         self.partition_count = partition_count
-        self.image = FakeImage()
+        self.image = MetadataImage()
         self.hosted: dict[tuple[str, int], FakePartition] = {}
         self.creations = 0
         self.refuse_creation: ErrorCode | None = None
@@ -145,10 +142,16 @@ class FakeCluster:
         count = count or self.partition_count
         for index in range(count):
             self.hosted.setdefault((name, index), FakePartition())
-        topic = FakeTopic(partitions=tuple(self.registration(i, self.broker_id) for i in range(count)))
-        self.image = FakeImage(topics={**self.image.topics, name: topic})
-        change = TopicCreated(name=name, topic_id=NO_TOPIC_ID, partitions=topic.partitions, configs={})
-        self.publish(change)
+        partitions = tuple(self.registration(i, self.broker_id) for i in range(count))
+        self.change(TopicCreated(name=name, topic_id=self.id_of(name), partitions=partitions, configs={}))
+
+    @staticmethod
+    def id_of(name: str) -> TopicId:
+        return TopicId(name.encode()[:16].ljust(16, b"."))
+
+    def change(self, *changes: Any) -> None:
+        self.image = self.image.apply_all(changes)
+        self.publish(*changes)
 
     @staticmethod
     def registration(index: int, leader: int) -> PartitionRegistration:

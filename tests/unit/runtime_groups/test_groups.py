@@ -119,12 +119,7 @@ class TestCoordinator:
 
 
 def move(cluster: Any, index: int, leader: int) -> None:
-    topic = cluster.image.topics[TOPIC]
-    partitions = list(topic.partitions)
-    partitions[index] = cluster.registration(index, leader)
-    image = type(cluster.image)(topics={**cluster.image.topics, TOPIC: type(topic)(partitions=tuple(partitions))})
-    cluster.image = image
-    cluster.publish(PartitionChanged(name=TOPIC, partition=partitions[index]))
+    cluster.change(PartitionChanged(name=TOPIC, partition=cluster.registration(index, leader)))
 
 
 class TestShards:

@@ -6,6 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstem.core.group.commands import MemberProtocol
+from mainstem.core.group.consumer_records import (
+    ClassicMetadata,
+    ConsumerGroupRemoved,
+    ConsumerGroupStored,
+    ConsumerMemberRemoved,
+    ConsumerMemberStored,
+    CurrentAssignmentRemoved,
+    CurrentAssignmentStored,
+    RegexRemoved,
+    RegexStored,
+    SubscriptionMetadataRemoved,
+    SubscriptionMetadataStored,
+    TargetAssignmentRemoved,
+    TargetAssignmentStored,
+    TargetEpochRemoved,
+    TargetEpochStored,
+)
 from mainstem.core.group.records import (
     GroupMember,
     GroupRecord,
@@ -35,7 +53,57 @@ members = st.builds(
     subscription=st.binary(max_size=40),
     assignment=st.binary(max_size=40),
 )
-records = st.one_of(
+partitions = st.dictionaries(st.binary(min_size=16, max_size=16), st.lists(int32, max_size=3).map(tuple), max_size=3)
+classic = st.builds(
+    ClassicMetadata,
+    session_timeout_ms=int32,
+    protocols=st.lists(st.builds(MemberProtocol, names, st.binary(max_size=20)), max_size=2).map(tuple),
+)
+consumer_records = st.one_of(
+    st.builds(ConsumerGroupStored, group_id=names, epoch=int32, metadata_hash=int64),
+    st.builds(ConsumerGroupRemoved, group_id=names),
+    st.builds(SubscriptionMetadataRemoved, group_id=names),
+    st.builds(
+        ConsumerMemberStored,
+        group_id=names,
+        member_id=names,
+        instance_id=st.none() | names,
+        rack_id=st.none() | names,
+        client_id=names,
+        client_host=names,
+        topics=st.lists(names, max_size=3).map(tuple),
+        regex=st.none() | names,
+        rebalance_timeout_ms=int32,
+        server_assignor=st.none() | names,
+        classic=st.none() | classic,
+    ),
+    st.builds(ConsumerMemberRemoved, group_id=names, member_id=names),
+    st.builds(TargetEpochStored, group_id=names, epoch=int32),
+    st.builds(TargetEpochRemoved, group_id=names),
+    st.builds(TargetAssignmentStored, group_id=names, member_id=names, partitions=partitions),
+    st.builds(TargetAssignmentRemoved, group_id=names, member_id=names),
+    st.builds(
+        CurrentAssignmentStored,
+        group_id=names,
+        member_id=names,
+        member_epoch=int32,
+        previous_member_epoch=int32,
+        state=st.integers(-128, 127),
+        assigned=partitions,
+        pending_revocation=partitions,
+    ),
+    st.builds(CurrentAssignmentRemoved, group_id=names, member_id=names),
+    st.builds(
+        RegexStored,
+        group_id=names,
+        regex=names,
+        topics=st.lists(names, max_size=3).map(tuple),
+        version=int64,
+        resolved_at_ms=int64,
+    ),
+    st.builds(RegexRemoved, group_id=names, regex=names),
+)
+records = consumer_records | st.one_of(
     st.builds(
         OffsetStored,
         group_id=names,
@@ -209,3 +277,33 @@ def test_bytes_left_over_are_refused() -> None:
 def test_keys_begin_with_their_type() -> None:
     assert read_version(encode_record(OffsetRemoved(group_id="g", topic="t", partition=0)).key) == 1
     assert read_version(encode_record(GroupRemoved(group_id="g")).key) == 2
+
+
+def test_topic_metadata_of_kafka_4_0_is_kept_as_it_lies() -> None:
+    """One topic of one partition in one rack; 4.1 writes none of these any more."""
+    key, tombstone = encode_record(SubscriptionMetadataRemoved(group_id="g"))
+    value = bytes.fromhex("0000 02") + bytes(range(16)) + bytes.fromhex("02 74 00000001 02 00000000 02 02 72 00 00 00")
+    record = decode_record(key, value)
+    assert tombstone is None
+    assert record == SubscriptionMetadataStored(group_id="g", value=value)
+    assert encode_record(record) == (key, value)
+    with pytest.raises(MalformedMessage):
+        decode_record(key, value[:-1])
+
+
+def test_a_member_without_classic_metadata_says_so() -> None:
+    """Java's generated code writes the null; without the field Kafka would take the member for a classic one."""
+    member = ConsumerMemberStored(
+        group_id="g",
+        member_id="m",
+        instance_id=None,
+        rack_id=None,
+        client_id="",
+        client_host="",
+        topics=(),
+        regex="",
+        rebalance_timeout_ms=1,
+        server_assignor=None,
+    )
+    _, value = encode_record(member)
+    assert value == bytes.fromhex("0000 00 00 01 01 01 01 00000001 00 01 00 01 00")

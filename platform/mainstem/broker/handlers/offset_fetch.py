@@ -35,10 +35,7 @@ FIRST_VERSION_WITH_GROUPS = 8
 async def handle(context: RequestContext, services: Services, request: OffsetFetchRequest) -> OffsetFetchResponse:
     if context.api_version >= FIRST_VERSION_WITH_GROUPS:
         results = await settled(
-            [
-                services.groups.submit(_command(g.group_id, g.topics, request.require_stable), _as_it_is)
-                for g in request.groups
-            ]
+            [services.groups.submit(_group_command(g, request.require_stable), _as_it_is) for g in request.groups]
         )
         pairs = zip(request.groups, results, strict=True)
         return OffsetFetchResponse(groups=[_group(asked, result) for asked, result in pairs])

@@ -193,10 +193,19 @@ def downgrade(turn: Turn, group: ConsumerGroup, leaving: Sequence[ConsumerMember
     """`leaving` go, and the classic members that stay rebalance among themselves."""
     gone = {member.member_id for member in leaving}
     staying = [member for member in group.members.values() if member.member_id not in gone]
-    targets = {member.member_id: group.targets.get(member.member_id, NO_PARTITIONS) for member in staying}
+    # Kafka writes the target here. If the group were upgraded again before this rebalance is over, a partition would then
+    # be given to its next owner while the one before still has it; so this writes who has what.
+    held = {member.member_id: _held(member) for member in staying}
     write_consumer_removal(turn, group, list(group.members))
-    classic = _become_classic(turn, group, staying, targets)
+    classic = _become_classic(turn, group, staying, held)
     prepare(turn, classic, f"Downgrade group {group.group_id} from consumer to classic.")
+
+
+def _held(member: ConsumerMember) -> Partitions:
+    """Everything a member may be reading from: what it keeps, and what it has not let go of yet."""
+    topic_ids = dict.fromkeys((*member.assigned, *member.pending_revocation))
+    none: frozenset[int] = frozenset()
+    return {t: member.assigned.get(t, none) | member.pending_revocation.get(t, none) for t in topic_ids}
 
 
 def downgrade_by_replacing(
@@ -212,7 +221,7 @@ def downgrade_by_replacing(
 
 
 def _become_classic(
-    turn: Turn, group: ConsumerGroup, members: Sequence[ConsumerMember], targets: Mapping[str, Partitions]
+    turn: Turn, group: ConsumerGroup, members: Sequence[ConsumerMember], shares: Mapping[str, Partitions]
 ) -> ClassicGroup:
     classic = ClassicGroup(group.group_id, turn.now_ms)
     classic.state = GroupState.STABLE
@@ -234,7 +243,7 @@ def _become_classic(
     classic.leader_id = members[0].member_id
     classic.protocol_name = classic.select_protocol()
     for kept in classic.members.values():
-        partitions = by_topic_name(turn.cluster, targets[kept.member_id])
+        partitions = by_topic_name(turn.cluster, shares[kept.member_id])
         kept.assignment = write_assignment(partitions, read_version(kept.metadata(classic.protocol_name)))
         renew_classic_session(turn, classic, kept)
     turn.write(classic.stored({m.member_id: m.assignment for m in classic.members.values()}))

@@ -10,6 +10,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 PATTERNS_KEPT = 256
+# What RE2's C++ says, in the words of its Java sibling, which Kafka hands on.
+_IN_JAVA = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+    "trailing \\": "trailing backslash at end of expression",
+}
 
 
 @cache
@@ -35,8 +46,11 @@ def regex_problem(regex: str) -> str | None:
     try:
         _compiled(regex)
     except _engine()[0].error as error:
-        reason = error.args[0] if error.args else error
-        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        reason = error.args[0] if error.args else ""
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        # Behind the colon stands the part of the expression that is wrong.
+        kind = text.partition(": ")[0]
+        return _IN_JAVA.get(kind, kind)
     return None
 
 

@@ -1,0 +1,383 @@
+"""Consumer groups and mixed ones under chaos: members of both protocols, topics that come and go, a coordinator that fails over,
+clocks that jump, a network that loses and delays.
+
+The coordinator is the real one (`CoordinatorShard`, `GroupShard`, Kafka's record bytes). The observer knows what members were told
+and have not let go of yet; it never asks the state machine who owns what.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from mainstem.core.group.classic_state import ClassicGroup
+from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
+from mainstem.core.group.commands import (
+    ConsumerHeartbeat,
+    TopicsChanged,
+)
+from mainstem.core.group.consumer_records import ConsumerMemberRemoved, CurrentAssignmentStored, RegexStored
+from mainstem.core.group.metadata_hash import topic_hash
+from mainstem.core.group.records import GroupRecord, GroupStored, OffsetStored
+from mainstem.core.group.settings import GroupSettings
+from mainstem.core.group.shard import GroupShard
+from mainstem.model.batch import read_header
+from mainstem.model.errors import ErrorCode
+from mainstem.model.ids import NO_PRODUCER_ID
+from mainstem.runtime.coordinator_replay import replay_batch
+from mainstem.runtime.coordinator_shard import CoordinatorShard, ShardSettings
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from group_clients import GROUP, HEARTBEAT_MS, SESSION_MS, TIMEOUT_MS, ClassicClient, Client, ConsumerClient, Part
+
+CHAOS_MS, CALM_MS, REST_MS = 60_000, 90_000, 20_000
+CLIENTS_MAX = 6
+LOSS = 0.03
+EXPRESSIONS = ("a.*", "[ab].*", ".*")
+SETTINGS = GroupSettings(group_initial_rebalance_delay_ms=500, offsets_retention_check_interval_ms=10_000_000)
+
+
+class SimCluster:
+    """Topics that come, grow and go. A name that comes back has another id."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Topic] = {}
+        self.version = 1
+        self._ids = itertools.count(1)
+        for name, count in (("a1", 4), ("b1", 3)):
+            self.create(name, count)
+
+    def create(self, name: str, count: int) -> None:
+        self.topics[name] = Topic(name, f"{name}#{next(self._ids)}".encode().ljust(16, b"."), count)
+        self.version += 1
+
+    def topic(self, name: str) -> Topic | None:
+        return self.topics.get(name)
+
+    def topic_name(self, topic_id: bytes) -> str | None:
+        return next((t.name for t in self.topics.values() if t.topic_id == topic_id), None)
+
+    def topic_names(self) -> Iterator[str]:
+        return iter(self.topics)
+
+    def topic_hash(self, name: str) -> int | None:
+        topic = self.topics.get(name)
+        return None if topic is None else topic_hash(name, topic.topic_id, [()] * topic.partition_count)
+
+    def consumer_timeouts(self, group_id: str) -> ConsumerTimeouts:
+        return ConsumerTimeouts(HEARTBEAT_MS, SESSION_MS)
+
+    def parts(self, name: str) -> set[Part]:
+        topic = self.topics.get(name)
+        return set() if topic is None else {(topic.topic_id, n) for n in range(topic.partition_count)}
+
+
+class Observer:
+    """What was written and told. Members are known by the ids they had at the time."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+        self.lives = 0
+        self.taken = 0
+        self.commits_written = 0
+        self.changes_written = 0
+        self.groups_turned = 0
+        self.is_replaying = False
+        self._is_consumer = False
+        self._epochs: dict[str, int] = {}
+        self._removed: set[str] = set()
+
+    def begin_replay(self) -> None:
+        """What was lost with the last coordinator was told to nobody: only the log counts."""
+        self.is_replaying = True
+        self._epochs, self._removed = {}, set()
+
+    def wrote(self, record: GroupRecord) -> None:
+        # Expressions are resolved again every ten minutes of the wall clock, changed or not.
+        self.changes_written += not isinstance(record, RegexStored | OffsetStored)
+        match record:
+            case CurrentAssignmentStored():
+                self._turned(True)
+                self._removed.discard(record.member_id)
+                self._epochs[record.member_id] = record.member_epoch
+            case ConsumerMemberRemoved():
+                self._removed.add(record.member_id)
+            case GroupStored():
+                self._turned(False)
+                self._epochs = {member.member_id: record.generation for member in record.members}
+                self._removed -= self._epochs.keys()
+            case OffsetStored() if not self.is_replaying:
+                self._committed(record)
+            case _:
+                pass
+
+    def _turned(self, is_consumer: bool) -> None:
+        self.groups_turned += is_consumer is not self._is_consumer and not self.is_replaying
+        self._is_consumer = is_consumer
+
+    def _committed(self, record: OffsetStored) -> None:
+        member_id, epoch = record.metadata.split("|")
+        self.commits_written += 1
+        if member_id in self._removed:
+            raise self.simulation.ground.Violation(f"a commit of {member_id} was stored after it was put out")
+        if self._is_consumer and int(epoch) != self._epochs.get(member_id):
+            raise self.simulation.ground.Violation(
+                f"a commit of {member_id} in epoch {epoch} was stored, it is in {self._epochs.get(member_id)}"
+            )
+
+    def takes(self, client: Client, parts: set[Part]) -> None:
+        """A partition is free once whoever had it let go of it, died, or is no member any more.
+
+        Who was put out and does not know it yet may take what it was told before; its commits will tell it.
+        """
+        self.taken += len(parts)
+        members = self.simulation.member_ids()
+        if client.member_id not in members:
+            return
+        for other in self.simulation.clients:
+            both = other.owned & parts
+            if both and other is not client and other.is_alive and other.member_id in members:
+                raise self.simulation.ground.Violation(f"{both} taken by {client.member_id}, {other.member_id} has it")
+
+
+class ObservedShard(GroupShard):
+    observer: Observer | None = None
+
+    def apply(self, record: GroupRecord, *, offset: int, producer_id: int = NO_PRODUCER_ID) -> None:
+        if self.observer is not None:
+            self.observer.wrote(record)
+        super().apply(record, offset=offset, producer_id=producer_id)
+
+
+class Simulation:
+    """One seed. Chaos for a minute, then everything is healed and the group must come to rest."""
+
+    def __init__(self, ground: SimpleNamespace, seed: int, classic_share: float) -> None:
+        self.ground, self.chance = ground, random.Random(seed)
+        self.classic_share = classic_share
+        self.time = ground.Time()
+        self.skew_ms = 0
+        self.cluster = SimCluster()
+        self.topics_changed_at = -1
+        self.observer = Observer(self)
+        self.log = ground.SimLog(self.time, self.chance)
+        self.ids, self.names = itertools.count(1), itertools.count(1)
+        self.clients: list[Any] = []
+        self.is_calm = False
+        self.machine = ObservedShard(SETTINGS, self.cluster)
+        self.shard: CoordinatorShard[GroupRecord] | None = None
+        self._start_coordinator()
+
+    # --- the coordinator
+
+    def now_ms(self) -> int:
+        """The wall clock, which somebody sets now and then."""
+        return int(self.time.now_ms()) + self.skew_ms
+
+    def monotonic_ms(self) -> int:
+        return int(self.time.monotonic_ms())
+
+    def _start_coordinator(self) -> None:
+        self.observer.lives += 1
+        machine = ObservedShard(SETTINGS, self.cluster)
+        self.observer.begin_replay()
+        machine.observer = self.observer
+        for raw in self.log.batches:
+            replay_batch(raw, read_header(raw), machine, self.ground.FORMAT)
+        self.observer.is_replaying = False
+        self.machine = machine
+        self.shard = CoordinatorShard(
+            self.log, machine, self.ground.FORMAT, ShardSettings(), self, self.time, self.ground.Quiet(), self._lost
+        )
+        self.shard.activate(self.log.log_end_offset - 1)
+
+    def _lost(self, reason: str) -> None:
+        if reason != "bug":  # a bug is on its way up by itself
+            raise self.ground.Violation(f"the shard was given up: {reason}")
+
+    def _crash(self, down_ms: int) -> None:
+        if self.shard is not None:
+            shard, self.shard = self.shard, None
+            shard.close()
+            self.log.fail_over()
+            self.time.after(down_ms, self._start_coordinator)
+
+    def member_ids(self) -> set[str]:
+        group = self.machine.groups.get(GROUP)
+        return set() if group is None else set(group.members)
+
+    def classic_leader(self) -> str | None:
+        group = self.machine.groups.get(GROUP)
+        return group.leader_id if isinstance(group, ClassicGroup) else None
+
+    # --- the network
+
+    def transmit(self, client: Client, command: Any, deliver: Callable[[Any], None]) -> None:
+        def send(result: Any) -> None:
+            if self.is_calm or self.chance.random() >= LOSS:
+                delay_ms = self.chance.randint(0, 40)
+                if not self.is_calm and self.chance.random() < LOSS:
+                    delay_ms += TIMEOUT_MS
+                self.time.after(delay_ms, lambda: deliver(result))
+
+        def request() -> None:
+            shard = self.shard
+            if shard is None:
+                send(command.refused(ErrorCode.NOT_COORDINATOR))
+                return
+            waiter = self.ground.SimWaiter(command, send, lambda: self.shard is shard)
+            shard.run(msgspec.structs.replace(command, token=waiter), waiter)
+
+        if self.is_calm or self.chance.random() >= LOSS:
+            # One connection a client: nothing overtakes; but now and then a request arrives twice, over a second one.
+            client.line_ms = max(client.line_ms, self.time.elapsed_ms + self.chance.randint(0, 40))
+            self.time.after(client.line_ms - self.time.elapsed_ms, request)
+            if not self.is_calm and isinstance(command, ConsumerHeartbeat) and self.chance.random() < LOSS:
+                self._repeat_later(command)
+
+    def _repeat_later(self, command: ConsumerHeartbeat) -> None:
+        """Nobody waits for the answer of a duplicate. One that joins would let in somebody who is gone, in Kafka as well."""
+
+        def again() -> None:
+            if self.shard is not None and command.member_epoch > 0:
+                self.shard.run(command)
+
+        self.time.after(self.chance.randint(1, 5_000), again)
+
+    # --- events
+
+    def run(self) -> None:
+        self._start_client()
+        self.time.after(0, self._act)
+        self.time.run_until(CHAOS_MS)
+        self.is_calm = True
+        self.log.is_refusing = False
+        for client in self.clients:
+            client.paused_until_ms = 0
+        self.time.run_until(CHAOS_MS + CALM_MS - REST_MS)
+        written = self.observer.changes_written
+        self.time.run_until(CHAOS_MS + CALM_MS)
+        if self.observer.changes_written != written:
+            raise self.ground.Violation("the group does not come to rest")
+        self._check_rest()
+
+    def _act(self) -> None:
+        if self.is_calm:
+            return
+        living = [c for c in self.clients if c.is_alive]
+        actions: list[Callable[[], Any]] = [
+            lambda: self._crash(self.chance.randint(10, 2_000)),
+            self._refuse_appends,
+            self._change_topics,
+            self._change_topics,
+            self._set_clock,
+        ]
+        if len(living) < CLIENTS_MAX:
+            actions += [self._start_client] * 4
+        if living:
+            client = self.chance.choice(living)
+            actions += [
+                client.leave,
+                client.leave,
+                lambda: setattr(client, "is_alive", False),
+                lambda: self._pause(client),
+                lambda: self._pause(client),
+                client.resubscribe,
+                lambda: self._restart(client),
+                lambda: self._restart(client),
+            ]
+            actions += [client.commit] * 8
+        self.chance.choice(actions)()
+        self.time.after(self.chance.randint(100, 2_500), self._act)
+
+    def some_topics(self) -> frozenset[str]:
+        return frozenset(self.chance.choice((("a1",), ("b1",), ("a1", "b1"), ("a1", "a2"), ("b1", "c1"))))
+
+    def _start_client(self) -> None:
+        name = f"c{next(self.names)}"
+        if self.chance.random() < self.classic_share:
+            self.clients.append(ClassicClient(self, name, self.some_topics()))
+            return
+        regex = self.chance.choice(EXPRESSIONS) if self.chance.random() < 0.3 else None
+        topics = frozenset() if regex and self.chance.random() < 0.7 else self.some_topics()
+        instance_id = f"static-{name}" if self.chance.random() < 0.3 else None
+        self.clients.append(ConsumerClient(self, name, topics, regex, instance_id))
+
+    def _restart(self, client: Client) -> None:
+        """A static member comes back under its instance id; sometimes its old self is still there."""
+        if isinstance(client, ConsumerClient) and client.instance_id is not None:
+            if self.chance.random() < 0.8:
+                client.leave()
+            name = f"c{next(self.names)}"
+            again = lambda: self.clients.append(  # noqa: E731
+                ConsumerClient(self, name, client.topics, client.regex, client.instance_id)
+            )
+            self.time.after(self.chance.randint(100, 4_000), again)
+
+    def _pause(self, client: Client) -> None:
+        pause_ms = self.chance.randint(500, 20_000)
+        client.paused_until_ms = self.time.elapsed_ms + pause_ms
+        # The first thing it does when it wakes is to commit what it had in hand.
+        self.time.after(pause_ms, client.commit)
+
+    def _refuse_appends(self) -> None:
+        self.log.is_refusing = True
+        self.time.after(self.chance.randint(100, 2_000), lambda: setattr(self.log, "is_refusing", False))
+
+    def _set_clock(self) -> None:
+        self.skew_ms = self.chance.randint(-7_200_000, 7_200_000)
+
+    def _change_topics(self) -> None:
+        topics, name = self.cluster.topics, self.chance.choice(("a1", "a2", "b1", "c1"))
+        if name not in topics:
+            self.cluster.create(name, self.chance.randint(1, 5))
+        elif self.chance.random() < 0.3:
+            del topics[name]
+        elif topics[name].partition_count < 8:
+            topics[name] = topics[name]._replace(partition_count=topics[name].partition_count + 1)
+        self.topics_changed_at = self.time.elapsed_ms
+        if self.shard is not None:
+            self.shard.run(TopicsChanged(topics=frozenset({name})))
+
+    # --- rest
+
+    def _check_rest(self) -> None:
+        violation = self.ground.Violation
+        living = [c for c in self.clients if c.is_alive and not getattr(c, "is_refused", False)]
+        group = self.machine.groups.get(GROUP)
+        if not living:
+            if group is not None and group.state != "Empty":
+                raise violation(f"nobody lives, the group is {group.state}")
+            return
+        if group is None or group.state != "Stable":
+            raise violation(f"{len(living)} members live, the group is {group and group.state}")
+        if sorted(group.members) != sorted(c.member_id for c in living):
+            raise violation(f"members {sorted(group.members)} are not {sorted(c.member_id for c in living)}")
+        for client in living:
+            if not client.owned <= client.wanted():
+                raise violation(f"{client.name} owns {client.owned - client.wanted()} and is not subscribed to it")
+        owned = sorted(part for client in living for part in client.owned)
+        wanted = sorted({part for client in living for part in client.wanted()})
+        if owned != wanted:
+            raise violation(f"assigned {owned}, should be {wanted}")
+
+
+@pytest.fixture
+def simulate(ground: SimpleNamespace) -> Callable[..., Simulation]:
+    """Run one seed to its end. Raises: Violation."""
+
+    def run(seed: int, classic_share: float = 0.0) -> Simulation:
+        simulation = Simulation(ground, seed, classic_share)
+        simulation.run()
+        return simulation
+
+    return run

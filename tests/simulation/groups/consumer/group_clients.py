@@ -1,0 +1,329 @@
+"""Consumers of both protocols, as a simulation drives them: they wait, time out, stall, and believe what they were told last."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from typing import Any
+
+from mainstem.core.group.commands import (
+    CommitOffsets,
+    ConsumerHeartbeat,
+    Heartbeat,
+    JoinGroup,
+    LeaveGroup,
+    LeavingMember,
+    MemberProtocol,
+    OffsetToCommit,
+    SyncGroup,
+)
+from mainstem.core.group.consumer_protocol import read_assignment, read_subscription, write_assignment
+from mainstem.model.errors import ErrorCode
+
+GROUP = "g"
+HEARTBEAT_MS, SESSION_MS, REBALANCE_MS = 1_000, 8_000, 12_000
+TIMEOUT_MS, BACKOFF_MS = 3_000, 100
+
+Part = tuple[bytes, int]
+"""Topic id and index."""
+
+
+class Client:
+    """A consumer of either protocol. Of several answers only the one it waits for counts."""
+
+    def __init__(self, simulation: Any, name: str, topics: frozenset[str]) -> None:
+        self.simulation, self.name, self.topics = simulation, name, topics
+        self.member_id = ""
+        self.epoch = 0
+        self.owned: set[Part] = set()
+        self.is_alive = True
+        self.instance_id: str | None = None
+        self.paused_until_ms = 0
+        self.line_ms = 0
+        self._attempt = 0
+        self._commits = itertools.count()
+
+    def ask(self, command: Any, timeout_ms: int, react: Callable[[Any], None]) -> None:
+        """`react(None)` after a timeout."""
+        self._attempt += 1
+        attempt, simulation = self._attempt, self.simulation
+
+        def once(result: Any) -> None:
+            if not self.is_alive or attempt != self._attempt:
+                return
+            if simulation.time.elapsed_ms < self.paused_until_ms:
+                simulation.time.after(self.paused_until_ms - simulation.time.elapsed_ms, lambda: once(result))
+                return
+            self._attempt += 1
+            react(result)
+
+        simulation.transmit(self, command, once)
+        simulation.time.after(timeout_ms, lambda: once(None))
+
+    def later(self, ms: int, action: Callable[[], None]) -> None:
+        attempt, time = self._attempt, self.simulation.time
+
+        def awake() -> None:
+            if self.is_alive and attempt == self._attempt:
+                if time.elapsed_ms < self.paused_until_ms:
+                    time.after(self.paused_until_ms - time.elapsed_ms, awake)
+                else:
+                    action()
+
+        time.after(ms, awake)
+
+    def take(self, parts: set[Part]) -> None:
+        self.simulation.observer.takes(self, parts - self.owned)
+        self.owned |= parts
+
+    def commit(self) -> None:
+        """Also sent by those who woke up from a long sleep and think nothing has happened."""
+        if not self.owned or not self.is_alive:
+            return
+        topic_id, index = self.simulation.chance.choice(sorted(self.owned))
+        command = CommitOffsets(
+            group_id=GROUP,
+            generation=self.epoch,
+            member_id=self.member_id,
+            group_instance_id=self.instance_id,
+            offsets=(
+                OffsetToCommit(
+                    topic=topic_id.decode(),
+                    partition=index,
+                    offset=next(self._commits),
+                    metadata=f"{self.member_id}|{self.epoch}",
+                ),
+            ),
+        )
+        self.simulation.transmit(self, command, lambda result: None)
+
+    def wanted(self) -> set[Part]:
+        return {part for name in self.topics for part in self.simulation.cluster.parts(name)}
+
+    def leave(self) -> None:
+        raise AssertionError("each protocol leaves in its own way")
+
+
+class ConsumerClient(Client):
+    """KIP-848: heartbeats, revocations that take a while, full requests after a silence."""
+
+    def __init__(
+        self, simulation: Any, name: str, topics: frozenset[str], regex: str | None, instance_id: str | None
+    ) -> None:
+        super().__init__(simulation, name, topics)
+        self.member_id, self.instance_id, self.regex = name, instance_id, regex
+        self.assignor = simulation.chance.choice((None, "uniform", "range"))
+        self.is_refused = False
+        self._told: set[Part] = set()
+        self._is_revoking = False
+        self._says_all = True
+        self._says_owned = False
+        self.beat()
+
+    def wanted(self) -> set[Part]:
+        names = [n for n in self.simulation.cluster.topics if self.regex and re.fullmatch(self.regex, n)]
+        return super().wanted() | {part for name in names for part in self.simulation.cluster.parts(name)}
+
+    def beat(self) -> None:
+        says_all = self._says_all or self.epoch == 0
+        owned: dict[bytes, frozenset[int]] | None = None
+        if says_all or self._says_owned:
+            owned = {}
+            for topic_id, index in self.owned:
+                owned[topic_id] = owned.get(topic_id, frozenset()) | {index}
+        command = ConsumerHeartbeat(
+            group_id=GROUP,
+            member_id=self.member_id,
+            new_member_id="",
+            member_epoch=self.epoch,
+            instance_id=self.instance_id,
+            rebalance_timeout_ms=REBALANCE_MS if says_all else -1,
+            topics=self.topics if says_all else None,
+            regex=self.regex if says_all else None,
+            server_assignor=self.assignor if says_all else None,
+            owned=owned,
+            client_id=self.name,
+            client_host="/sim",
+        )
+        subscribed = self.topics
+        self.ask(command, TIMEOUT_MS, lambda result: self._answered(result, subscribed))
+
+    def _answered(self, result: Any, subscribed: frozenset[str]) -> None:
+        error = None if result is None else result.error
+        match error:
+            case ErrorCode.NONE:
+                # It may have changed its mind while it waited.
+                self._says_all = self.topics != subscribed
+                self._says_owned = self.is_refused = False
+                self.epoch = result.member_epoch
+                if result.assignment is not None:
+                    self._told = {(t, n) for t, indexes in result.assignment.items() for n in indexes}
+                    self._reconcile()
+                self.later(0 if self._says_owned else HEARTBEAT_MS, self.beat)
+            case None | ErrorCode.NOT_COORDINATOR | ErrorCode.COORDINATOR_NOT_AVAILABLE:
+                self._says_all = True
+                self.later(BACKOFF_MS, self.beat)
+            case (
+                ErrorCode.UNKNOWN_MEMBER_ID
+                | ErrorCode.FENCED_MEMBER_EPOCH
+                | ErrorCode.GROUP_ID_NOT_FOUND
+                | ErrorCode.UNRELEASED_INSTANCE_ID
+            ):
+                self.is_refused = error is ErrorCode.UNRELEASED_INSTANCE_ID
+                self.owned, self._told = set(), set()
+                self.epoch, self._says_all = 0, True
+                self.later(BACKOFF_MS * 5, self.beat)
+            case ErrorCode.FENCED_INSTANCE_ID:
+                self.is_alive = False
+            case _:
+                raise self.simulation.ground.Violation(f"{self.name} was told {error}")
+
+    def _reconcile(self) -> None:
+        """What has to go goes first, after the application was asked; only then is the rest taken."""
+        if self._is_revoking:
+            return
+        if self.owned <= self._told:
+            self._settle()
+            return
+        self._is_revoking = True
+        epoch, time = self.epoch, self.simulation.time
+        time.after(self.simulation.chance.choice((0, 300, 1_500)), lambda: self._revoked(epoch))
+
+    def _revoked(self, epoch: int) -> None:
+        self._is_revoking = False
+        if self.is_alive and self.epoch:
+            self.owned &= self._told
+            self._settle()
+            self._says_owned = True
+
+    def _settle(self) -> None:
+        if not self._told <= self.owned:
+            self.take(set(self._told))
+            self._says_owned = True
+
+    def leave(self) -> None:
+        epoch = -1 if self.instance_id is None or self.simulation.chance.random() < 0.3 else -2
+        self.owned, self.is_alive = set(), False
+        command = ConsumerHeartbeat(
+            group_id=GROUP,
+            member_id=self.member_id,
+            new_member_id="",
+            member_epoch=epoch,
+            instance_id=self.instance_id,
+            client_id=self.name,
+            client_host="/sim",
+        )
+        self.simulation.transmit(self, command, lambda result: None)
+
+    def resubscribe(self) -> None:
+        self.topics = self.simulation.some_topics()
+        self._says_all = True
+
+
+class ClassicClient(Client):
+    """Eager: lets go of everything before it rejoins. If it leads, it shares out by turns."""
+
+    def __init__(self, simulation: Any, name: str, topics: frozenset[str]) -> None:
+        super().__init__(simulation, name, topics)
+        self.epoch = -1
+        self.join()
+
+    def join(self) -> None:
+        self.owned = set()
+        names = sorted(self.topics)
+        command = JoinGroup(
+            group_id=GROUP,
+            member_id=self.member_id,
+            new_member_id=f"{self.name}-{next(self.simulation.ids)}",
+            group_instance_id=None,
+            client_id=self.name,
+            client_host="/sim",
+            session_timeout_ms=SESSION_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
+            protocol_type="consumer",
+            protocols=(MemberProtocol("turns", subscription(names)),),
+            requires_member_id=True,
+            skips_assignment=True,
+        )
+        self.ask(command, REBALANCE_MS + TIMEOUT_MS, self._joined)
+
+    def _joined(self, result: Any) -> None:
+        if result is not None and result.error is ErrorCode.MEMBER_ID_REQUIRED:
+            self.member_id = result.member_id
+            self.join()
+        elif not self._recovers(result):
+            self.member_id, self.epoch = result.member_id, result.generation
+            leads = result.leader == result.member_id and not result.skip_assignment
+            command = SyncGroup(
+                group_id=GROUP,
+                generation=self.epoch,
+                member_id=self.member_id,
+                group_instance_id=None,
+                protocol_type="consumer",
+                protocol_name="turns",
+                assignments=self._shares(result) if leads else {},
+            )
+            self.ask(command, REBALANCE_MS + TIMEOUT_MS, self._synced)
+
+    def _shares(self, result: Any) -> dict[str, bytes]:
+        shares: dict[str, dict[str, frozenset[int]]] = {m.member_id: {} for m in result.members}
+        wanted = {m.member_id: read_subscription(m.metadata).topics for m in result.members}
+        for topic in self.simulation.cluster.topics.values():
+            takers = sorted(m for m, topics in wanted.items() if topic.name in topics)
+            for at, taker in enumerate(takers):
+                shares[taker][topic.name] = frozenset(range(at, topic.partition_count, len(takers)))
+        return {m: write_assignment(share, 0) for m, share in shares.items()}
+
+    def _recovers(self, result: Any) -> bool:
+        error = None if result is None else result.error
+        if error is ErrorCode.NONE:
+            return False
+        if error in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION):
+            self.owned = set()
+        if error is ErrorCode.UNKNOWN_MEMBER_ID:
+            self.member_id = ""
+        self.later(BACKOFF_MS, self.join)
+        return True
+
+    def _synced(self, result: Any) -> None:
+        if self._recovers(result):
+            return
+        found = read_assignment(result.assignment).partitions if result.assignment else {}
+        topics = {name: self.simulation.cluster.topic(name) for name in found}
+        self.take({(topics[n].topic_id, i) for n, indexes in found.items() if topics[n] for i in indexes})  # type: ignore[union-attr] - just asked
+        self.later(HEARTBEAT_MS, self._beat)
+
+    def _beat(self) -> None:
+        command = Heartbeat(group_id=GROUP, generation=self.epoch, member_id=self.member_id, group_instance_id=None)
+
+        def react(result: Any) -> None:
+            if result is None or result.error in (ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE):
+                self.later(BACKOFF_MS, self._beat)
+            elif not self._recovers(result):
+                # The leader of a classic group watches the topics, as a consumer's metadata updates make it do.
+                stale = (
+                    self.simulation.classic_leader() == self.member_id
+                    and self.simulation.topics_changed_at > self._since
+                )
+                self.later(0 if stale else HEARTBEAT_MS, self.join if stale else self._beat)
+
+        self._since = self.simulation.time.elapsed_ms - HEARTBEAT_MS * 2
+        self.ask(command, TIMEOUT_MS, react)
+
+    def leave(self) -> None:
+        self.owned, self.is_alive = set(), False
+        leaving = (LeavingMember(self.member_id, None),)
+        self.simulation.transmit(self, LeaveGroup(group_id=GROUP, members=leaving), lambda result: None)
+
+    def resubscribe(self) -> None:
+        self.topics = self.simulation.some_topics()
+        self.join()
+
+
+def subscription(names: list[str]) -> bytes:
+    """A subscription of the consumer protocol, version 1, of a member that owns nothing."""
+    out = (1).to_bytes(2, "big") + len(names).to_bytes(4, "big")
+    for name in names:
+        out += len(name).to_bytes(2, "big") + name.encode()
+    return out + b"\xff\xff\xff\xff" + bytes(4)
