@@ -99,6 +99,7 @@ class Observer:
         self.groups_turned = 0
         self.is_replaying = False
         self._is_converting = False
+        self._lost_before: dict[str, tuple[int, set[Part]]] = {}
         self._is_consumer = False
         self._epochs: dict[str, int] = {}
         self._removed: set[str] = set()
@@ -141,10 +142,17 @@ class Observer:
                 pass
 
     def _void(self, member_id: str, *, is_void: bool) -> None:
-        """Who was put out has lost what it had, also if it comes back under the same id before it notices."""
+        """Who was put out has lost what it had, also if it comes back under the same id before it notices.
+
+        A conversion takes members out and puts them back in one batch, which changes nothing for them.
+        """
+        now_ms = self.simulation.time.elapsed_ms
         for client in self.simulation.clients:
-            if client.member_id == member_id:
-                client.lost = set(client.owned) if is_void else set()
+            if client.member_id == member_id and is_void:
+                self._lost_before[client.name] = (now_ms, client.lost)
+                client.lost = set(client.owned)
+            elif client.member_id == member_id and self._lost_before.get(client.name, (-1,))[0] == now_ms:
+                client.lost = self._lost_before.pop(client.name)[1]
 
     def _turned(self, is_consumer: bool) -> None:
         self.groups_turned += is_consumer is not self._is_consumer and not self.is_replaying
