@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test conformance lint types layers bench soak clean format
+.PHONY: help venv demo test conformance chaos lint types layers bench soak clean format
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -28,6 +28,9 @@ test: $(STAMP) ## run the tests (Python only, under 10 minutes)
 
 conformance: $(STAMP) ## run the tests that need Java, Go, Node, ZooKeeper or a browser
 	@$(BIN)/python -m pytest -q -m conformance tests/conformance
+
+chaos: $(STAMP) ## exactly-once under kill -9, 200 runs in at most 30 minutes; goes on where it was stopped
+	@$(BIN)/python tests/chaos/chaos.py
 
 lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check .

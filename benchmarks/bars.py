@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from cells import MEBIBYTE, Cell
+from cells import MEBIBYTE, TRANSACTIONS, Cell
 from measurements import Medians
 
 LEFT, RIGHT = "mainstem", "kafka"
@@ -187,6 +187,10 @@ def _client_rows(cell: Cell) -> list[Row]:
         figure="consumed_per_s",
         bars=(Bar(figure="consumed_per_s", times=1),),
     )
+    if cell.client == TRANSACTIONS:
+        rate = replace(produced, label="transactions of 10 records", figure="transactions_per_s", unit="/s", bars=())
+        commit = replace(rate, label="  p50 of a commit", figure="p50_ms", unit="ms", more_is_better=False)
+        return [rate, commit, replace(commit, label="  p99 of a commit", figure="p99_ms")]
     if cell.client == "confluent-kafka":
         return [produced, consumed]
     no_later = Bar(figure="p99_ms", times=1, more_is_better=False)

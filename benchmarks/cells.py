@@ -24,6 +24,7 @@ Kind = Literal[
 ]
 ONCE: tuple[Kind, ...] = ("partitions", "open connections", "groups", "restart")
 """Measured in one round only: they take long, and vary little."""
+TRANSACTIONS: Literal["confluent-kafka transactions"] = "confluent-kafka transactions"
 Encoding = Literal["older", "newer"]
 """Older: Produce 7 and Fetch 11. Newer: Produce 13 with a producer id and sequences, Fetch 18 in a session; topic ids."""
 
@@ -45,7 +46,7 @@ class Cell:
     fetch_bytes: int = MEBIBYTE
     sync: Literal["default", "both", "neither"] = "default"
     """Which brokers write to the disk itself before they acknowledge: as each does by default, both, or neither."""
-    client: Literal["", "confluent-kafka", "kafka perf tools"] = ""
+    client: Literal["", "confluent-kafka", "kafka perf tools", "confluent-kafka transactions"] = ""
     count: int = 0
     """How many partitions, open connections or groups there are."""
 
@@ -105,6 +106,7 @@ def _clients_and_growth() -> list[Cell]:
     return [
         Cell(kind="client", client="confluent-kafka"),
         Cell(kind="client", client="kafka perf tools"),
+        Cell(kind="client", client=TRANSACTIONS),
         *(Cell(kind="partitions", count=count) for count in (1, 100, 1_000, 10_000)),
         *(Cell(kind="open connections", count=count) for count in (1, 2_000)),
         *(Cell(kind="groups", count=count) for count in (1, 50, 500)),

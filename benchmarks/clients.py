@@ -7,19 +7,25 @@ import sys
 import time
 from pathlib import Path
 
+from cells import TRANSACTIONS
 from confluent_kafka import Consumer, Producer
+from exchange import percentile
 from subjects import BrokerNode, run_measured_tool
 
 _RECORDS = {"confluent-kafka": 300_000, "kafka perf tools": 400_000}
 _RECORD_BYTES = 1_000
 _TIMEOUT_S = 120.0
 _POLL_EVERY = 1_000
+_TRANSACTIONS_S = 6.0
+_RECORDS_A_TRANSACTION = 10
 _NUMBER = r"([0-9.]+)"
 _PRODUCED = re.compile(rf"records sent, {_NUMBER} records/sec.*?{_NUMBER} ms 50th.*?{_NUMBER} ms 99th")
 
 
 def measure_client(client: str, broker: BrokerNode, topic: str) -> dict[str, float]:
-    """Write records with a client and read them all again."""
+    """Write records with a client and read them all again, or commit one transaction after the other."""
+    if client == TRANSACTIONS:
+        return _run_self("transact", broker, topic, _RECORDS_A_TRANSACTION)
     records = _RECORDS[client]
     if client == "confluent-kafka":
         return _run_self("produce", broker, topic, records) | _run_self("consume", broker, topic, records)
@@ -114,6 +120,32 @@ def consume(bootstrap: str, topic: str, records: int) -> dict[str, float]:
     return {"consumed_per_s": count / elapsed}
 
 
+def transact(bootstrap: str, topic: str, records: int) -> dict[str, float]:
+    """Transactions per second of one producer with so many records in each, and how long a commit takes."""
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic, "linger.ms": 0, "log_level": 0})
+    producer.init_transactions(_TIMEOUT_S)
+    value = bytes(_RECORD_BYTES)
+    commits_ms: list[float] = []
+    began = time.perf_counter()
+    # The first ones find the coordinator and open the partitions.
+    counts_from, ends = began + 1.0, began + 1.0 + _TRANSACTIONS_S
+    while (started := time.perf_counter()) < ends:
+        producer.begin_transaction()
+        for _ in range(records):
+            producer.produce(topic, value)
+        producer.flush(_TIMEOUT_S)
+        sent = time.perf_counter()
+        producer.commit_transaction(_TIMEOUT_S)
+        if started >= counts_from:
+            commits_ms.append((time.perf_counter() - sent) * 1_000)
+    commits_ms.sort()
+    return {
+        "transactions_per_s": len(commits_ms) / (time.perf_counter() - counts_from),
+        "p50_ms": percentile(commits_ms, 0.5),
+        "p99_ms": percentile(commits_ms, 0.99),
+    }
+
+
 if __name__ == "__main__":
-    run = {"produce": produce, "consume": consume}[sys.argv[1]]
+    run = {"produce": produce, "consume": consume, "transact": transact}[sys.argv[1]]
     json.dump(run(sys.argv[2], sys.argv[3], int(sys.argv[4])), sys.stdout)

@@ -25,6 +25,7 @@ _HEADLINES = {
     ("client/confluent-kafka", "consumed_per_s"): "confluent-kafka, consumed",
     ("client/kafka perf tools", "produced_per_s"): "kafka-producer-perf-test",
     ("client/kafka perf tools", "consumed_per_s"): "kafka-consumer-perf-test",
+    ("client/confluent-kafka transactions", "transactions_per_s"): "transactions of 10 records",
     ("growth/10,000 partitions", "start_s"): "start on 10,000 partitions",
     ("growth/10,000 partitions", "resident_megabytes"): "resident with 10,000 partitions",
     ("growth/2,000 open connections", "more_megabytes"): "memory of 2,000 idle connections",

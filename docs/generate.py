@@ -79,11 +79,17 @@ def skipped_reasons(heading: str) -> dict[str, str]:
 def configs_page() -> str:
     def rows(keys: Any) -> list[tuple[object, ...]]:
         return [
-            (f"`{k.name}`", k.type.name.lower(), f"`{k.default}`" if k.default not in (None, "") else "–", k.doc)
+            (
+                f"`{k.name}`",
+                k.type.name.lower(),
+                f"`{k.default}`" if k.default not in (None, "") else "–",
+                "at start" if k.read_only else "at once",
+                k.doc,
+            )
             for k in sorted(keys.values(), key=lambda k: k.name)
         ]
 
-    head = ("Key", "Type", "Default", "Meaning")
+    head = ("Key", "Type", "Default", "Takes effect", "Meaning")
     return (
         "# Configuration\n\nMade by docs/generate.py. Kafka's other keys are accepted and have no effect.\n\n"
         f"## Broker\n\n{table(head, rows(HONOURED_KEYS))}\n\n## Topics\n\n{table(head, rows(TOPIC_KEYS))}\n\n"

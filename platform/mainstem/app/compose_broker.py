@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,6 +19,7 @@ from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.dispatch import Dispatcher
+from mainstem.broker.faults.attachment import attach
 from mainstem.broker.faults.registry import Faults
 from mainstem.broker.memory import REQUEST_BYTES_MAX_DEFAULT, Memory
 from mainstem.broker.routes import ROUTES
@@ -35,7 +35,8 @@ from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
-from mainstem.telemetry.logs import get_logger
+from mainstem.telemetry.loggers import Loggers
+from mainstem.telemetry.logs import get_logger, kafka_level
 from mainstem.telemetry.sensors import Sensors
 
 THREADS = 4
@@ -85,7 +86,9 @@ async def start_broker(
 ) -> BrokerNode:
     """Bind, recover, register, serve. Raises: ConfigError, PluginError, StorageError; nothing is left open then."""
     async with AsyncExitStack() as stack:
-        log = log or get_logger("mainstem.broker")
+        # Everything is handed to the loggers, whose levels clients may change; a log of the caller's gets all of it.
+        level = kafka_level() if log is None else "TRACE"
+        log = loggers = Loggers(log or get_logger("mainstem.broker", "debug"), level)
         executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-broker")
         stack.callback(executor.shutdown)
         sensors = Sensors()
@@ -96,14 +99,14 @@ async def start_broker(
         listeners = bind(config.listeners)
         for listener in listeners:
             stack.callback(listener.socket.close)
-        services = await _open_services(config, plugins, context, listeners, stack)
+        services = await _open_services(config, plugins, context, listeners, stack, loggers)
         dispatcher = Dispatcher(services, ROUTES)
         server = Server(dispatcher)
         stack.push_async_callback(server.close)
         if faults is None and config.faults_enable:
             faults = Faults(config.faults_seed)
         if faults is not None:
-            stack.callback(_inject(dispatcher, services, faults))
+            stack.callback(attach(dispatcher, services, faults))
         await server.start(listeners)
         housekeeping = Housekeeping(_jobs(services, dispatcher), log)
         stack.push_async_callback(housekeeping.close)
@@ -126,20 +129,13 @@ async def start_broker(
         return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
 
 
-def _inject(dispatcher: Dispatcher, services: Services, faults: Faults) -> Callable[[], None]:
-    """Returns how to stop it."""
-    # Imported where somebody wants it: a broker in earnest does without.
-    from mainstem.broker.faults.injector import FaultInjector
-
-    return FaultInjector(dispatcher, services, faults).close
-
-
 async def _open_services(
     config: BrokerConfig,
     plugins: PluginManager,
     context: PluginContext,
     listeners: list[BoundListener],
     stack: AsyncExitStack,
+    loggers: Loggers,
 ) -> Services:
     """Metadata, partitions (recovered) and groups, each registered on `stack` for closing."""
     storage = plugins.find(StorageBackend, config.log_storage)
@@ -184,6 +180,7 @@ async def _open_services(
         config=config,
         clock=context.clock,
         log=context.log,
+        loggers=loggers,
         metadata=metadata,
         partitions=partitions,
         groups=groups,

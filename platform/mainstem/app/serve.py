@@ -44,7 +44,7 @@ async def _serve(settings: Settings, on_started: Callable[[], None]) -> int:
             loop.add_signal_handler(number, stopped.set)
         except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
-    node = await start_broker(settings.config, log=log)
+    node = await start_broker(settings.config)
     # What is there now stays: the collector need not look at it again, and what requests make seldom holds cycles.
     gc.collect()
     gc.freeze()

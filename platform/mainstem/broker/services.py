@@ -20,6 +20,7 @@ from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.runtime.transaction_markers import MarkerPort
 from mainstem.runtime.transaction_verification import TransactionVerifier
 from mainstem.runtime.transactions import Transactions
+from mainstem.telemetry.loggers import Loggers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Services:
     config: BrokerConfig
     clock: Clock
     log: Log
+    loggers: Loggers
     metadata: Metadata
     partitions: Partitions
     groups: Groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from mainstem.model.configs.nearest import nearest
 from mainstem.model.errors import ConfigError, MainstemError
@@ -23,6 +23,16 @@ class UsageError(Exception):
         super().__init__(message)
         self.parser = parser
         self.message = message
+
+
+class Asked(Exception):
+    """Somebody wants to know a command's flags and gave ARGUMENTS instead of words: see `mainstem.cli.complete`."""
+
+    ARGUMENTS: ClassVar[tuple[str, ...]] = ("\0asked",)
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__()
+        self.parser = parser
 
 
 class CommandError(MainstemError):
@@ -113,7 +123,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(self, message)
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Raises: UsageError, suggesting the near flag for an unknown one; SystemExit(0) after `--help`."""
+        """Raises: UsageError, suggesting the near flag for an unknown one; SystemExit(0) after `--help`; Asked."""
+        if tuple(arguments) == Asked.ARGUMENTS:
+            raise Asked(self)
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             self.error(self._unknown(unknown[0]))
@@ -128,6 +140,12 @@ class Parser(argparse.ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings]
         near = nearest(name, flags)
         return f"{name} is not a recognized option" + (f"; did you mean {near}?" if near else "")
+
+    def flags(self) -> list[argparse.Action]:
+        return [action for action in self._actions if action.option_strings]
+
+    def positionals(self) -> list[argparse.Action]:
+        return [action for action in self._actions if not action.option_strings]
 
     def require(self, options: argparse.Namespace, *names: str) -> None:
         """Raises: UsageError."""

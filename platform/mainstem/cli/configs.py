@@ -88,7 +88,7 @@ def configs_parser() -> Parser:
     parser.flag("--describe", "print settings")
     parser.flag("--alter", "change settings")
     parser.flag("--all", "describe every setting, also the inherited ones")
-    parser.value("--entity-type", "TYPE", ", ".join(ENTITY_TYPES))
+    parser.choice("--entity-type", "TYPE", "what kind it is", tuple(ENTITY_TYPES), is_checked=False)
     parser.value("--entity-name", "NAME", "the topic's name, the broker's id, and so on")
     parser.flag("--entity-default", "with --entity-type brokers: the defaults of all brokers")
     parser.value("--topic", "TOPIC", "short for --entity-type topics --entity-name TOPIC")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
 from mainstem.cli.arguments import Parser, given, key_values, properties_file
-from mainstem.cli.deserializers import DeserializeError
+from mainstem.cli.deserializers import DeserializeError, deserializer
 from mainstem.cli.lines import RecordFormat
 from mainstem.cli.output import closed_pipe, print_error
 from mainstem.client.connection import Connection
@@ -23,7 +25,13 @@ EXAMPLES = (
     "mainstem console-consumer --bootstrap-server localhost:9092 --topic orders --partition 0 --offset 42"
     " --max-messages 10",
 )
-FORMATTERS = ("DefaultMessageFormatter", "NoOpMessageFormatter")
+DEFAULT_FORMATTER, LOGGING_FORMATTER, NO_FORMATTER = (
+    "DefaultMessageFormatter",
+    "LoggingMessageFormatter",
+    "NoOpMessageFormatter",
+)
+INTERNAL_FORMATTERS = ("OffsetsMessageFormatter", "GroupMetadataMessageFormatter", "TransactionLogMessageFormatter")
+FORMATTERS = (DEFAULT_FORMATTER, LOGGING_FORMATTER, NO_FORMATTER, *INTERNAL_FORMATTERS)
 ISOLATION_LEVELS = ("read_uncommitted", "read_committed")
 AUTO_GROUPS = 100_000
 EXIT_TERMINATED = 143
@@ -71,6 +79,8 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
         print_error(f"Processed a total of {processed} messages")
+        if options.enable_systest_events:
+            print(json.dumps({"timestamp": time.time_ns() // 1_000_000, "name": "shutdown_complete"}), flush=True)
     return 0
 
 
@@ -89,7 +99,13 @@ def consumer_parser() -> Parser:
     parser.value("--max-messages", "N", "end after this many records", kind=int)
     parser.value("--timeout-ms", "MS", "end if no record comes for this long", kind=int)
     parser.value("--group", "GROUP", "the group to read in, whose offsets are committed")
-    parser.value("--isolation-level", "LEVEL", "read_committed leaves out open and aborted transactions")
+    parser.choice(
+        "--isolation-level",
+        "LEVEL",
+        "whether to leave out open and aborted transactions",
+        ISOLATION_LEVELS,
+        is_checked=False,
+    )
     parser.values("--consumer-property", "KEY=VALUE", "a property of the consumer; may be repeated")
     parser.value("--consumer.config", "FILE", "properties of the consumer from a file")
     parser.values(
@@ -100,7 +116,12 @@ def consumer_parser() -> Parser:
         " key.deserializer, value.deserializer, headers.deserializer; may be repeated",
     )
     parser.value("--formatter-config", "FILE", "the same from a file")
-    parser.value("--formatter", "NAME", " or ".join(FORMATTERS), default=FORMATTERS[0])
+    parser.values("--formatter-property", "KEY=VALUE", "the same as --property, as newer versions of Kafka call it")
+    parser.choice(
+        "--formatter", "NAME", "how records are printed", FORMATTERS, default=DEFAULT_FORMATTER, is_checked=False
+    )
+    parser.flag("--json", "print each record as a JSON object, with its place, time and headers")
+    parser.flag("--enable-systest-events", "say as JSON when the consumer ends")
     parser.value("--key-deserializer", "NAME", "how keys become text, by the name of Kafka's class")
     parser.value("--value-deserializer", "NAME", "how values become text, by the name of Kafka's class")
     parser.flag("--skip-message-on-error", "go on after a record that cannot be printed")
@@ -135,16 +156,48 @@ def _is_offset(text: str) -> bool:
 
 def record_line(parser: Parser, options: argparse.Namespace) -> Callable[[Consumed], bytes]:
     """Raises: UsageError, ConfigError."""
+    if options.json:
+        if options.property or options.formatter_property or options.formatter != DEFAULT_FORMATTER:
+            parser.error("--json prints everything there is: leave --property and --formatter away")
+        return json_line(options.key_deserializer or "", options.value_deserializer or "")
     name = options.formatter.rpartition(".")[2]
     if name not in FORMATTERS:
         parser.error(f"{options.formatter} is not a formatter, which are {', '.join(FORMATTERS)}")
+    if name in INTERNAL_FORMATTERS:
+        from mainstem.cli.internal_formatters import formatter
+
+        return formatter(name)
     properties = properties_file(options.formatter_config)
     if options.key_deserializer:
         properties["key.deserializer"] = options.key_deserializer
     if options.value_deserializer:
         properties["value.deserializer"] = options.value_deserializer
-    printer = RecordFormat.read(properties | key_values(options.property)).printer()
-    return printer if name == FORMATTERS[0] else lambda record: b""
+    printer = RecordFormat.read(properties | key_values([*options.property, *options.formatter_property])).printer()
+    # Kafka's logging formatter also writes to the log of its tool, which shows nothing below a warning.
+    return printer if name != NO_FORMATTER else lambda record: b""
+
+
+def json_line(key_name: str, value_name: str) -> Callable[[Consumed], bytes]:
+    """Bytes that are no text become text with replacement characters. Raises: ConfigError."""
+    read_key, read_value = deserializer("key.deserializer", key_name), deserializer("value.deserializer", value_name)
+
+    def text(value: bytes | None) -> str | None:
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def line(record: Consumed) -> bytes:
+        document = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp_ms if record.timestamp_type else None,
+            "timestamp_type": record.timestamp_type,
+            "headers": [[name, text(value)] for name, value in record.headers],
+            "key": None if record.key is None else text(read_key(record.key)),
+            "value": None if record.value is None else text(read_value(record.value)),
+        }
+        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+    return line
 
 
 def consumer_properties(parser: Parser, options: argparse.Namespace) -> dict[str, str]:

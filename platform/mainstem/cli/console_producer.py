@@ -19,6 +19,8 @@ EXAMPLES = (
     " --property parse.key=true --property key.separator=:",
     "mainstem console-producer --bootstrap-server localhost:9092 --topic orders --compression-codec zstd < file",
 )
+ACKS = ("0", "1", "-1", "all")
+LINE_READER = "LineMessageReader"
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 BATCH_BYTES = 16384
 LINGER_MS = 1000
@@ -30,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.require(options, "--topic")
     if options.compression_codec not in CODECS:
         parser.error(f"{options.compression_codec} is not a compression codec, which are {', '.join(CODECS)}")
-    reader_properties = properties_file(options.reader_config) | key_values(options.property)
+    if options.line_reader.rpartition(".")[2] != LINE_READER:
+        parser.error(f"{options.line_reader} is a class for Java; lines are read as Kafka's own {LINE_READER} does")
+    reader_properties = properties_file(options.reader_config)
+    reader_properties |= key_values([*options.property, *options.reader_property])
     line_format = LineFormat.read(reader_properties)
     connection = Connection(
         bootstrap_servers=options.bootstrap_server,
@@ -59,13 +64,18 @@ def producer_parser() -> Parser:
         default="none",
         help=f"one of {', '.join(CODECS)}; gzip if none is named",
     )
-    parser.value("--request-required-acks", "ACKS", "0, 1, or -1 (all)", default="-1")
+    parser.suggested["compression_codec"] = CODECS
+    parser.choice(
+        "--request-required-acks", "ACKS", "how many replicas must have a record", ACKS, default="-1", is_checked=False
+    )
     parser.value("--request-timeout-ms", "MS", "how long brokers may take to acknowledge", kind=int)
     parser.value("--message-send-max-retries", "N", "how often a failed send is repeated", kind=int)
     parser.value("--retry-backoff-ms", "MS", "how long to wait before a send is repeated", kind=int)
     parser.value("--timeout", "MS", "how long a record may wait for others to fill its batch", kind=int)
     parser.value("--batch-size", "BYTES", "how large a batch may become", kind=int)
     parser.value("--max-partition-memory-bytes", "BYTES", "the same, and wins", kind=int)
+    parser.value("--max-memory-bytes", "BYTES", "how much may wait to be sent", kind=int)
+    parser.value("--max-block-ms", "MS", "accepted and without meaning: a full queue is waited for", kind=int)
     parser.value("--metadata-expiry-ms", "MS", "how often the cluster is asked what it looks like", kind=int)
     parser.value("--socket-buffer-size", "BYTES", "size of the send buffer", kind=int)
     parser.values("--producer-property", "KEY=VALUE", "a property of the producer; may be repeated")
@@ -76,7 +86,9 @@ def producer_parser() -> Parser:
         "how lines are read: parse.key, parse.headers, key.separator, headers.delimiter, headers.separator,"
         " headers.key.separator, ignore.error, null.marker; may be repeated",
     )
+    parser.values("--reader-property", "KEY=VALUE", "the same as --property, as newer versions of Kafka call it")
     parser.value("--reader-config", "FILE", "the same from a file")
+    parser.value("--line-reader", "CLASS", f"refused unless it is Kafka's own {LINE_READER}", default=LINE_READER)
     return parser
 
 
@@ -94,6 +106,7 @@ def flag_properties(options: argparse.Namespace) -> dict[str, str]:
         "retry.backoff.ms": options.retry_backoff_ms,
         "metadata.max.age.ms": options.metadata_expiry_ms,
         "send.buffer.bytes": options.socket_buffer_size,
+        "queue.buffering.max.kbytes": max(1, options.max_memory_bytes // 1024) if options.max_memory_bytes else None,
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 

@@ -71,6 +71,16 @@ def groups_parser() -> Parser:
     parser.add_argument(
         "--type", metavar="TYPES", nargs="?", const="", help="with --list: show types, or only these (classic,consumer)"
     )
+    parser.suggested["state"] = (
+        "stable",
+        "empty",
+        "dead",
+        "preparingrebalance",
+        "completingrebalance",
+        "assigning",
+        "reconciling",
+    )
+    parser.suggested["type"] = ("classic", "consumer")
     parser.flag("--verbose", "describe more: partitions of members, epochs of offsets and states")
     parser.values(
         "--topic", "TOPIC[:0,1]", "topics to reset or to forget, or some of their partitions; may be repeated"

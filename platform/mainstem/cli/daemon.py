@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from enum import Enum, auto
 from pathlib import Path
 
 from mainstem.cli.output import print_error
@@ -21,7 +22,7 @@ TAIL_BYTES = 4000
 
 
 def start(log_dir: str | None, name: str, properties: Path | None, overrides: Sequence[str]) -> int:
-    """Returns when the broker serves, or has ended instead; then with status 1 and what it printed."""
+    """Returns when the broker serves, or has ended instead, then with status 1 and what it printed; or after a minute."""
     directory = (Path(log_dir) if log_dir else DEFAULT_LOG_DIR).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     output = directory / f"{name}.out"
@@ -40,28 +41,38 @@ def start(log_dir: str | None, name: str, properties: Path | None, overrides: Se
             start_new_session=True,
             env={**os.environ, "LOG_DIR": str(directory)},
         )
-    if not _is_serving(process, path_of(directory, process.pid)):
+    state = _wait(process, path_of(directory, process.pid))
+    if state is Start.ENDED:
         with output.open("rb") as file:
             file.seek(max(start_of_output, output.stat().st_size - TAIL_BYTES))
             print_error(file.read().decode("utf-8", "replace").rstrip())
         print_error(f"the broker did not start; {output} holds what it printed")
         return 1
-    print(f"broker {process.pid} runs in the background; it prints to {output}; `mainstem broker --stop` ends it")
+    doing = "runs" if state is Start.SERVING else f"is still starting after {START_TIMEOUT_S:.0f} s"
+    print(f"broker {process.pid} {doing} in the background; it prints to {output}; `mainstem broker --stop` ends it")
     # Its end is no business of this process any more.
     process.returncode = 0
     return 0
 
 
-def _is_serving(process: subprocess.Popen[bytes], pid_file: Path) -> bool:
+class Start(Enum):
+    """How far a broker is that was started in the background."""
+
+    SERVING = auto()
+    STARTING = auto()
+    ENDED = auto()
+
+
+def _wait(process: subprocess.Popen[bytes], pid_file: Path) -> Start:
+    """Until clients can connect, the broker has ended, or it takes too long: recovery of much data does."""
     ends = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < ends:
         if pid_file.exists():
-            return True
+            return Start.SERVING
         if process.poll() is not None:
-            return False
+            return Start.ENDED
         time.sleep(POLL_S)
-    process.terminate()
-    return False
+    return Start.STARTING
 
 
 def stop(log_dir: str | None, *, node_id: int | None) -> int:

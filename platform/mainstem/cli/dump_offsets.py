@@ -50,7 +50,7 @@ def decoded_contents(schemas: Schemas, key: bytes | None, value: bytes | None) -
 
 def _text(label: str, schema: StoredSchema, data: bytes) -> str:
     version = read_version(data)
-    fields = _as_json(decode(schema, data), version)
+    fields = as_json(decode(schema, data), version)
     if fields.get("protocolType") == "consumer":
         fields["members"] = [_with_consumer_protocol(member) for member in _list(fields["members"])]
     return json.dumps({label: str(version), "data": fields}, separators=(",", ":"), ensure_ascii=False)
@@ -61,7 +61,7 @@ def _list(value: object) -> list[dict[str, object]]:
     return value
 
 
-def _as_json(message: Message, version: int) -> dict[str, object]:
+def as_json(message: Message, version: int) -> dict[str, object]:
     """Fields of that version under Kafka's names, bytes as base64; tagged ones only if they say something."""
     found: dict[str, object] = {}
     for field in message.layout:
@@ -71,9 +71,9 @@ def _as_json(message: Message, version: int) -> dict[str, object]:
         if isinstance(value, bytes):
             value = topic_id_text(value) if field.type == "uuid" else base64.b64encode(value).decode()
         elif isinstance(value, Message):
-            value = _as_json(value, version)
+            value = as_json(value, version)
         elif field.type.startswith("[]") and value is not None:
-            value = [_as_json(item, version) if isinstance(item, Message) else item for item in value]
+            value = [as_json(item, version) if isinstance(item, Message) else item for item in value]
         first, *others = field.name.split("_")
         found[first + "".join(word.title() for word in others)] = value
     return found

@@ -41,8 +41,10 @@ COMMANDS = {
     "install-scripts": "write kafka-topics.sh and its like, which call these commands",
     "completion": "print what a shell needs to complete these commands",
 }
-"""Every command and what it is for. `console-producer` lives in `mainstem.cli.console_producer`."""
+"""Every command for people and what it is for. `console-producer` lives in `mainstem.cli.console_producer`."""
 
+UNLISTED = ("complete",)
+"""Commands that shells call."""
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mainstem {version('mainstem')}")
         return 0
     name = given[0].removeprefix("kafka-").removesuffix(".sh")
-    if name not in COMMANDS:
+    if name not in COMMANDS and name not in UNLISTED:
         from mainstem.model.configs.nearest import suggestion
 
         print(f"mainstem: there is no command {given[0]}{suggestion(name, COMMANDS)}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,21 +34,26 @@ class Running:
 
 @contextmanager
 def pid_file(directory: Path, node_id: int) -> Iterator[Callable[[], None]]:
-    """What is yielded writes this process's file; leaving removes it."""
+    """What is yielded writes this process's file, and warns where it cannot; leaving removes it."""
     path = path_of(directory, os.getpid())
 
     def write() -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         facts = {"pid": os.getpid(), "node_id": node_id, "birth": _birth(os.getpid())}
         # Renamed when complete: whoever looks finds all of it or nothing.
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(facts), encoding="utf-8")
-        draft.rename(path)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps(facts), encoding="utf-8")
+            draft.rename(path)
+        except OSError as error:
+            # A broker that serves is not ended for a file that only makes it easier to end.
+            print(f"mainstem broker: {path} cannot be written: {error.strerror}", file=sys.stderr)
 
     try:
         yield write
     finally:
-        path.unlink(missing_ok=True)
+        if path.exists():
+            path.unlink()
 
 
 def path_of(directory: Path, pid: int) -> Path:

@@ -13,6 +13,8 @@ from mainstem.cli.topic_descriptions import REPORTS, describe
 from mainstem.client.admin import Admin
 from mainstem.client.errors import RefusedError
 from mainstem.client.topics import PARTITIONS_PER_RESPONSE
+from mainstem.model.configs.nearest import suggestion
+from mainstem.model.configs.topic_keys import TOPIC_KEYS
 from mainstem.model.errors import ErrorCode, MainstemError
 from mainstem.model.ids import NO_TOPIC_ID, topic_id_from_text, topic_id_text
 from mainstem.model.topic import INTERNAL_TOPICS
@@ -189,6 +191,9 @@ def create(admin: Admin, options: argparse.Namespace) -> None:
             'requirement failed: Invalid topic config: all configs to be added must be in the format "key=val".'
         )
     configs = {key: value.strip() for key, value in key_values(options.config).items()}
+    for key in configs:
+        if key not in TOPIC_KEYS:
+            raise TopicCommandError(f"Unknown topic config name: {key}{suggestion(key, TOPIC_KEYS)}")
     try:
         admin.topic_admin.create(
             options.topic,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainstem.client.errors import UnreachableError
+from mainstem.client.sasl import credentials
 from mainstem.model.configs.key import split_list
 from mainstem.model.errors import ConfigError
 
@@ -31,6 +32,10 @@ _OTHER_NAMES = {
     "receive.buffer.bytes": "socket.receive.buffer.bytes",
     "sasl.jaas.config": None,
     "security.providers": None,
+    "ssl.truststore.location": "ssl.ca.location",
+    "ssl.truststore.type": None,
+    "ssl.keystore.location": "ssl.certificate.location",
+    "ssl.keystore.type": None,
     "group.remote.assignor": "group.remote.assignor",
 }
 """Properties of the Java clients that librdkafka calls otherwise, or has no use for (None)."""
@@ -78,6 +83,12 @@ class Connection:
             renamed = _OTHER_NAMES.get(name, name)
             if renamed is not None:
                 translated[renamed] = value
+        keys = self.properties.get("ssl.keystore.location")
+        if keys is not None:
+            # Kafka's PEM store holds the key as well as the certificate.
+            translated.setdefault("ssl.key.location", keys)
+        if "sasl.jaas.config" in self.properties:
+            translated["sasl.username"], translated["sasl.password"] = credentials(self.properties)
         translated |= {name.replace("_", "."): value for name, value in own.items()}
         translated["bootstrap.servers"] = self.bootstrap_servers
         translated["logger"] = _silent_logger()

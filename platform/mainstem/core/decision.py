@@ -20,11 +20,15 @@ class Reply(msgspec.Struct, frozen=True):
 
 class Timer(msgspec.Struct, frozen=True):
     """Call back with `command` in `delay_ms`; a later timer of the same `key` replaces this one, None cancels
-    it."""
+    it.
+
+    `times_silence`: it waits for a client to speak, who cannot while it waits for our answer.
+    """
 
     key: Hashable
     delay_ms: int | None
     command: Any = None
+    times_silence: bool = False
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -16,14 +16,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from mainstem.api.context import Clock, Log
-from mainstem.core.decision import Decision, Reply, Transactional
+from mainstem.core.decision import Decision, Reply, Timer, Transactional
 from mainstem.core.log.transactions import build_marker
 from mainstem.model import records
 from mainstem.model.batch import TRANSACTIONAL_BIT
 from mainstem.model.compression import Codec
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import NO_PRODUCER_ID
-from mainstem.runtime.coordinator_timers import CoordinatorTimers, Scheduler
+from mainstem.runtime.coordinator_timers import STALL_MS, CoordinatorTimers, Scheduler
 from mainstem.runtime.coordinator_waiter import Waiter
 
 Record = TypeVar("Record")
@@ -87,12 +87,13 @@ class EndMarker(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """What waits until `offset` is committed; replies do at most until `deadline_ms` (monotonic)."""
+    """What has waited `since_ms` (monotonic) until `offset` is committed, and timers of those who are to be answered."""
 
     offset: int
-    deadline_ms: int
+    since_ms: int
     replies: list[Reply]
     effects: list[Any]
+    timers: list[Timer]
 
 
 def refusal_of(error: ErrorCode) -> ErrorCode:
@@ -152,7 +153,7 @@ class CoordinatorShard(Generic[Record]):
         self._log = log
         self._lost = lost
         self._carry_out_effect = carry_out
-        self._timers = CoordinatorTimers(scheduler, clock, self._timer_fired)
+        self._timers = CoordinatorTimers(scheduler, clock, self._timer_fired, self._owes_answers)
         self._parked: set[Waiter] = set()
         self._pending: deque[_Pending] = deque()
         self._last_offset = -1
@@ -196,13 +197,10 @@ class CoordinatorShard(Generic[Record]):
                 self._refuse(decision, decision.records[written:], error)
                 return
         for timer in decision.timers:
-            if timer.delay_ms is None:
-                self._timers.cancel(timer.key)
-            else:
-                self._timers.set(timer.key, timer.delay_ms, timer.command)
+            self._timers.set(timer)
         for fact in decision.facts:
             self._log.debug(fact.event, **fact.facts)
-        self._release(decision.replies, decision.effects)
+        self._release(decision.replies, decision.effects, decision.timers)
 
     def end_transaction(self, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
         """Write a transaction's end into this log; `done` is told once it is committed, or why it cannot be."""
@@ -287,7 +285,7 @@ class CoordinatorShard(Generic[Record]):
     # -------------------------------------------------------------------------------------------------------
     # --- replying
 
-    def _release(self, replies: Sequence[Reply], effects: Sequence[Any]) -> None:
+    def _release(self, replies: Sequence[Reply], effects: Sequence[Any], timers: Sequence[Timer]) -> None:
         """Hand out replies once everything appended so far is committed."""
         waiting = []
         for reply in replies:
@@ -297,12 +295,19 @@ class CoordinatorShard(Generic[Record]):
         if self._last_offset <= self._committed_offset:
             self._hand_out(waiting, effects)
             return
-        deadline_ms = self._clock.monotonic_ms() + self._settings.commit_timeout_ms
-        self._pending.append(_Pending(self._last_offset, deadline_ms, waiting, list(effects)))
+        silences = [timer for timer in timers if timer.times_silence]
+        now_ms = self._clock.monotonic_ms()
+        self._pending.append(_Pending(self._last_offset, now_ms, waiting, list(effects), silences))
         self.partition.when_committed(self._last_offset, self._committed_callback(self._last_offset))
         if self._pending and not self._is_timing_commits:
             self._is_timing_commits = True
-            self._timers.set(_COMMIT_TIMER, self._settings.commit_timeout_ms, _COMMIT_TIMER)
+            self._timers.set(Timer(_COMMIT_TIMER, self._settings.commit_timeout_ms, _COMMIT_TIMER))
+
+    def _owes_answers(self) -> bool:
+        """Commits take long: clients have been waiting for us."""
+        if not self._pending or not self._pending[0].replies:
+            return False
+        return self._clock.monotonic_ms() - self._pending[0].since_ms > STALL_MS
 
     def _committed_callback(self, offset: int) -> Callable[[ErrorCode], None]:
         def committed(error: ErrorCode) -> None:
@@ -313,6 +318,8 @@ class CoordinatorShard(Generic[Record]):
                 return
             self._committed_offset = max(self._committed_offset, offset)
             while self._pending and self._pending[0].offset <= offset:
+                if self._owes_answers():
+                    self._timers.begin_again(self._pending[0].timers)
                 pending = self._pending.popleft()
                 self._hand_out(pending.replies, pending.effects)
 
@@ -336,9 +343,10 @@ class CoordinatorShard(Generic[Record]):
         now_ms = self._clock.monotonic_ms()
         self._is_timing_commits = False
         for pending in self._pending:
-            if pending.deadline_ms > now_ms:
+            left_ms = pending.since_ms + self._settings.commit_timeout_ms - now_ms
+            if left_ms > 0:
                 self._is_timing_commits = True
-                self._timers.set(_COMMIT_TIMER, pending.deadline_ms - now_ms, _COMMIT_TIMER)
+                self._timers.set(Timer(_COMMIT_TIMER, left_ms, _COMMIT_TIMER))
                 return
             for reply in pending.replies:
                 reply.token.refuse(ErrorCode.COORDINATOR_NOT_AVAILABLE)

@@ -154,8 +154,9 @@ class Partition:
         return self.state.transactions.aborted.overlapping(offset, end_offset)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
-        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown."""
-        return self.state.epochs.end_offset_for(epoch, self.log_end_offset)
+        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) if unknown. The leader's has begun, batches or not."""
+        end = self.log_end_offset
+        return (epoch, end) if epoch == self.leader_epoch else self.state.epochs.end_offset_for(epoch, end)
 
     # -------------------------------------------------------------------------------------------------------- appending
 

@@ -114,7 +114,12 @@ class Transactions:
         """
         if not command.transactional_id:
             return render(command.refused(ErrorCode.INVALID_REQUEST))
-        return self._topic.submit(command.transactional_id, command, render)
+        index = self._topic.partition_for(command.transactional_id)
+        error = self._topic.serve(index)
+        if error is not ErrorCode.NONE:
+            # Also where the topic is still to be created: this coordinator of Kafka's knows one word for both.
+            return render(command.refused(ErrorCode.NOT_COORDINATOR))
+        return self._runtime.submit(index, command, render)
 
     async def init_producer_id(self, command: InitProducerId) -> ProducerResult:
         """Raises: StorageError, FencedError if a producer id is needed and none can be reserved."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from mainstem.api.context import Log
+from mainstem.telemetry.loggers import LEVELS as KAFKA_LEVELS
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _level = LEVELS["warning"]
@@ -37,7 +38,13 @@ def _import_without_rich() -> None:
             del sys.modules["rich"]
 
 
-def get_logger(name: str) -> Log:
+def kafka_level() -> str:
+    """The level of this process in Kafka's words."""
+    return next(name for name, number in KAFKA_LEVELS.items() if number == _level)
+
+
+def get_logger(name: str, level: str | None = None) -> Log:
+    """`level`: another one than that of the process."""
     import structlog
 
     logger: Log = structlog.wrap_logger(
@@ -49,7 +56,7 @@ def get_logger(name: str) -> Log:
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_level),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level] if level else _level),
         component=name,
     )
     return logger

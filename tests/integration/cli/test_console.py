@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -142,3 +143,41 @@ def test_a_reader_who_has_seen_enough_ends_the_consumer(mainstem: Run, bootstrap
         err = consumer.stderr.read()
     assert err.startswith(b"Unable to write to standard out, closing consumer.\n")
     assert b"Traceback" not in err
+
+
+def test_json_tells_all_of_a_record(mainstem: Run) -> None:
+    mainstem("console-producer --topic as-json --property parse.key=true --property parse.headers=true", b"h:1\tk\tv\n")
+    finished = mainstem("console-consumer --topic as-json --from-beginning --max-messages 1 --json")
+    document = json.loads(finished.out)
+    assert document.pop("timestamp_ms") > 0
+    assert document == {
+        "topic": "as-json",
+        "partition": 0,
+        "offset": 0,
+        "timestamp_type": "CreateTime",
+        "headers": [["h", "1"]],
+        "key": "k",
+        "value": "v",
+    }
+    refused = mainstem("console-consumer --topic as-json --json --property print.key=true")
+    assert (refused.status, "leave --property and --formatter away" in refused.err) == (1, True)
+
+
+def test_internal_topics_are_printed_by_formatters_of_their_own(mainstem: Run) -> None:
+    """Kafka's put nothing between the objects."""
+    mainstem("console-producer --topic decoded", b"v\n")
+    mainstem("console-consumer --topic decoded --group decoders --from-beginning --max-messages 1")
+    read = "console-consumer --topic __consumer_offsets --from-beginning --timeout-ms 3000 --formatter"
+    offsets = mainstem(f"{read} org.apache.kafka.tools.consumer.OffsetsMessageFormatter").out
+    assert (
+        '{"key":{"type":1,"data":{"group":"decoders","topic":"decoded","partition":0}},"value":{"version":' in offsets
+    )
+    assert '{"type":2,' not in offsets
+    groups = mainstem(f"{read} GroupMetadataMessageFormatter").out
+    assert '{"key":{"type":2,"data":{"group":"decoders"}},"value":{"version":' in groups
+    assert '{"type":1,' not in groups
+
+
+def test_the_end_is_told_to_whoever_asks_for_events(mainstem: Run) -> None:
+    finished = mainstem("console-consumer --topic nothing-here --timeout-ms 100 --enable-systest-events")
+    assert json.loads(finished.out)["name"] == "shutdown_complete"

@@ -238,6 +238,17 @@ def test_a_file_of_a_broker_that_is_gone_is_no_broker(tmp_path: Path) -> None:
     assert running(tmp_path) == []
 
 
+def test_a_broker_serves_although_its_file_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mainstem.cli.pid_files import pid_file
+
+    (tmp_path / "file").write_text("")
+    with pid_file(tmp_path / "file", 1) as write:
+        write()
+    assert "cannot be written: " in capsys.readouterr().err
+
+
 def test_scripts_of_somebody_else_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from mainstem.cli.main import main
 

@@ -6,6 +6,7 @@ from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     ConsumerGroupType,
+    ElectionType,
     KafkaError,
     KafkaException,
     Producer,
@@ -13,6 +14,9 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -20,6 +24,7 @@ from confluent_kafka.admin import (
     ConfigSource,
     NewPartitions,
     NewTopic,
+    ResourcePatternType,
     ResourceType,
 )
 
@@ -306,3 +311,26 @@ def test_a_group_with_members_is_not_deleted(bootstrap, admin, new_topic, fresh_
     finally:
         consumer.close()
     admin.delete_consumer_groups([group])[group].result(TIMEOUT_S)
+
+
+def test_no_election_is_needed(admin, new_topic):
+    name = new_topic(2)
+    wanted = [TopicPartition(name, 0), TopicPartition(name, 1), TopicPartition(name, 9)]
+    elected = admin.elect_leaders(ElectionType.PREFERRED, wanted).result(TIMEOUT_S)
+    codes = {where.partition: error.code() for where, error in elected.items()}
+    unknown, not_needed = KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.ELECTION_NOT_NEEDED
+    assert codes == {0: not_needed, 1: not_needed, 9: unknown}
+
+
+def test_rules_need_an_authorizer_and_nobody_has_credentials(admin, fresh_name):
+    rule = AclBinding(
+        ResourceType.TOPIC,
+        fresh_name(),
+        ResourcePatternType.LITERAL,
+        "User:a",
+        "*",
+        AclOperation.READ,
+        AclPermissionType.ALLOW,
+    )
+    assert refused(admin.create_acls([rule])[rule]) == KafkaError.SECURITY_DISABLED
+    assert admin.describe_user_scram_credentials().result(TIMEOUT_S) == {}

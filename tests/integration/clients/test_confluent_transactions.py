@@ -133,7 +133,11 @@ def test_an_open_transaction_holds_readers_back_and_its_end_wakes_them(
 
 
 def test_offsets_by_isolation_level(
-    bootstrap: str, admin: AdminClient, new_topic: Callable[..., str], fresh_name: Callable[[], str]
+    bootstrap: str,
+    admin: AdminClient,
+    new_topic: Callable[..., str],
+    fresh_name: Callable[[], str],
+    eventually: Eventually,
 ) -> None:
     topic = new_topic()
     writer = producer(bootstrap, fresh_name())
@@ -150,8 +154,8 @@ def test_offsets_by_isolation_level(
     assert latest(IsolationLevel.READ_UNCOMMITTED) == 1
     assert latest(IsolationLevel.READ_COMMITTED) == 0
     writer.commit_transaction(TIMEOUT_S)
-    assert latest(IsolationLevel.READ_UNCOMMITTED) == 2, "the record and the marker"
-    assert latest(IsolationLevel.READ_COMMITTED) == 2
+    eventually("the marker is written", lambda: latest(IsolationLevel.READ_UNCOMMITTED) == 2, lambda: None)
+    eventually("and is stable", lambda: latest(IsolationLevel.READ_COMMITTED) == 2, lambda: None)
 
 
 def test_a_second_producer_of_the_same_id_fences_the_first(

@@ -312,7 +312,9 @@ def test_single_offsets_of_a_group_are_deleted(python_admin, new_topic, fresh_na
     """KIP-496: not those of a topic that a member is subscribed to, and not of topics that do not exist."""
     topic, other, group = new_topic(2), new_topic(), fresh_name()
     bootstrap = python_admin.config["bootstrap_servers"]
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    # It may join before it has asked for the topic's partitions, and then notices them with its next refresh only.
+    settings = {"enable_auto_commit": False, "metadata_max_age_ms": 500}
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, **settings)
     mine, foreign = TopicPartition(topic, 0), TopicPartition(other, 0)
     consumer.subscribe([topic])
     eventually("it has partitions", lambda: len(consumer.assignment()) == 2, lambda: consumer.poll(timeout_ms=50))

@@ -132,6 +132,63 @@ def test_a_forced_rebalance_assigns_again_and_loses_nothing(broker: Broker, send
     assert read(consumer, 1) == [b"1"]
 
 
+def test_members_of_the_consumer_protocol_join_again_too(broker: Broker, send: Send, new_consumer: Make) -> None:
+    """KIP-848: the member is fenced, gives up what it has, and gets it again."""
+    send([b"0"])
+    assigned: list[int] = []
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "new",
+            "group.protocol": "consumer",
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    try:
+        consumer.subscribe(["t"], on_assign=lambda _, partitions: assigned.append(len(partitions)))
+        assert read(consumer, 1) == [b"0"]
+        rule = broker.faults.rebalance("new")
+        until("the member joined again", lambda: len(assigned) >= 2, lambda: consumer.poll(0.1))
+        assert broker.faults.status(rule).injected == 1
+        send([b"1"])
+        assert read(consumer, 1) == [b"1"]
+    finally:
+        consumer.close()
+
+
+def test_a_transaction_survives_a_coordinator_that_moves(
+    broker: Broker, new_producer: Callable[..., Producer], new_consumer: Make
+) -> None:
+    producer = new_producer(transactional_id="payments")
+    producer.init_transactions(WAIT_S)
+    rule = broker.faults.move_coordinator("payments", count=2)
+    for value in (b"0", b"1"):
+        producer.begin_transaction()
+        producer.produce("t", value, partition=0)
+        producer.commit_transaction(WAIT_S)
+    assert broker.faults.status(rule).injected >= 1
+    broker.faults.clear()
+    consumer = new_consumer(isolation_level="read_committed")
+    consumer.assign([TopicPartition("t", 0, 0)])
+    assert read(consumer, 2) == [b"0", b"1"]
+
+
+def test_a_transaction_whose_end_goes_unanswered_is_committed_once(
+    broker: Broker, new_producer: Callable[..., Producer], new_consumer: Make
+) -> None:
+    producer = new_producer(transactional_id="payments")
+    producer.init_transactions(WAIT_S)
+    rule = broker.faults.disconnect(api="EndTxn", when="after", count=1)
+    producer.begin_transaction()
+    producer.produce("t", b"0", partition=0)
+    producer.commit_transaction(WAIT_S)
+    assert broker.faults.status(rule).injected == 1
+    consumer = new_consumer(isolation_level="read_committed")
+    consumer.assign([TopicPartition("t", 0, 0)])
+    assert read(consumer, 1) == [b"0"]
+
+
 def test_a_consumer_gets_its_records_through_errors_of_fetch(broker: Broker, send: Send, new_consumer: Make) -> None:
     """Within a fetch session the request does not name the partition any more."""
     send([b"0"])

@@ -16,6 +16,7 @@ from mainstem.model.cluster import BrokerRegistration, Change, Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.errors import ErrorCode
 from mainstem.runtime.metadata import Metadata
+from mainstem.telemetry.loggers import Loggers
 from mainstem.wire import codec
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
@@ -45,6 +46,18 @@ class MemoryCoordinator:
         """Nothing to keep."""
 
 
+class SilentLog:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def debug(self, event: str, **facts: Any) -> None:
+        self.events.append(event)
+
+    info = warning = error = debug
+
+
 class Node:
     """One broker's services, and the way a request takes through them."""
 
@@ -54,6 +67,7 @@ class Node:
             metadata=metadata,
             config=metadata.static_config,
             served_versions={},
+            loggers=Loggers(SilentLog(), "INFO"),
             broker_id=1,
             cluster_id="c" * 22,
             endpoint_of=lambda broker_id, context: ("h", 9) if broker_id == 1 else None,

@@ -371,7 +371,6 @@ async def test_the_old_name_of_the_node_id_shows_the_node_id() -> None:
         (GROUP, "", ErrorCode.INVALID_REQUEST),
         (0, "a", ErrorCode.INVALID_REQUEST),
         (99, "a", ErrorCode.INVALID_REQUEST),
-        (BROKER_LOGGER, "1", ErrorCode.NONE),
     ],
 )
 async def test_resources_without_settings_are_empty_and_wrong_ones_errors(
@@ -426,7 +425,11 @@ async def test_validating_an_edit_changes_nothing() -> None:
         (TOPIC, "a", ("retention.ms", SET, None), ErrorCode.INVALID_REQUEST),
         (TOPIC, "a", ("retention.ms", SET, "soon"), ErrorCode.INVALID_CONFIG),
         (BROKER, "1", ("num.partitions", SET, "2"), ErrorCode.INVALID_REQUEST),
-        (BROKER_LOGGER, "1", ("root", SET, "DEBUG"), ErrorCode.INVALID_CONFIG),
+        (BROKER_LOGGER, "1", ("root", SET, "LOUD"), ErrorCode.INVALID_CONFIG),
+        (BROKER_LOGGER, "1", ("root", SET, None), ErrorCode.INVALID_REQUEST),
+        (BROKER_LOGGER, "1", ("root", DELETE, None), ErrorCode.INVALID_REQUEST),
+        (BROKER_LOGGER, "1", ("root", APPEND, "DEBUG"), ErrorCode.INVALID_REQUEST),
+        (BROKER_LOGGER, "1", ("storage.x", SET, "DEBUG"), ErrorCode.INVALID_CONFIG),
         (BROKER_LOGGER, "2", ("root", SET, "DEBUG"), ErrorCode.INVALID_REQUEST),
         (CLIENT_METRICS, "", ("metrics", SET, "x"), ErrorCode.INVALID_REQUEST),
         (CLIENT_METRICS, "m", ("metric", SET, "x"), ErrorCode.INVALID_REQUEST),

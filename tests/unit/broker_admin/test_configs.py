@@ -8,7 +8,9 @@ import pytest
 from admin_kit import BROKER, BROKER_LOGGER, CLIENT_METRICS, DELETE, GROUP, SET, TOPIC, Node, node
 
 from mainstem.broker.handlers import alter_configs
-from mainstem.model.configs.key import ConfigSource
+from mainstem.model.configs.broker_keys import HONOURED_KEYS
+from mainstem.model.configs.key import ConfigKey, ConfigSource, show
+from mainstem.model.configs.topic_keys import LONG_MAX, TOPIC_KEYS
 from mainstem.model.errors import ErrorCode
 from mainstem.wire.messages.alter_configs import AlterableConfig, AlterConfigsRequest, AlterConfigsResource
 
@@ -147,3 +149,78 @@ async def test_a_group_is_told_its_own_settings_over_those_of_the_broker() -> No
     assert found == [50_000, 46_000]
     assert (await broker.alter(GROUP, "g", ("consumer.session.timeout.ms", DELETE, None))).error_code == 0
     assert broker.metadata.group_config("g").consumer_session_timeout_ms == 46_000
+
+
+# ------------------------------------------------------------------------------------- every dynamic setting takes effect
+
+OTHER_TEXT = {
+    "cleanup.policy": "compact",
+    "compression.gzip.level": "5",
+    "compression.type": "lz4",
+    "flush.policy": "none",
+    "message.timestamp.type": "LogAppendTime",
+    "min.cleanable.dirty.ratio": "0.25",
+    "preallocate": "true",
+    "unclean.leader.election.enable": "true",
+}
+"""Where a number that is larger by one would not do."""
+
+
+def other_text(key: ConfigKey) -> str:
+    """A valid text that is not the default."""
+    default = 5 if key.default in (None, LONG_MAX) else key.default_value()
+    return OTHER_TEXT.get(key.name) or str(int(str(default)) + 1)
+
+
+@pytest.mark.parametrize("key", [key for key in TOPIC_KEYS.values() if key.synonyms], ids=lambda key: key.name)
+async def test_a_brokers_default_reaches_topics_at_once(key: ConfigKey) -> None:
+    broker = await node()
+    await broker.create("a")
+    text = other_text(key)
+    before = getattr(broker.metadata.topic_config("a"), key.attribute)
+    assert (await broker.alter(BROKER, "1", (key.synonyms[0], SET, text))).error_code == 0
+    after = getattr(broker.metadata.topic_config("a"), key.attribute)
+    assert after != before
+    assert show(after) == text
+    (shown,) = (await broker.describe(TOPIC, "a", key.name)).configs
+    assert (shown.value, shown.config_source) == (text, ConfigSource.DYNAMIC_BROKER)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("log.cleaner.backoff.ms", "7"),
+        ("log.cleaner.dedupe.buffer.size", "2000000"),
+        ("log.cleaner.io.buffer.load.factor", "0.5"),
+        ("log.cleaner.io.buffer.size", "4096"),
+        ("log.cleaner.io.max.bytes.per.second", "1000.0"),
+        ("max.connections", "7"),
+        ("max.connections.per.ip", "7"),
+        ("producer.id.expiration.ms", "7"),
+        ("transaction.partition.verification.enable", "false"),
+    ],
+)
+@pytest.mark.parametrize("resource", ["1", ""])
+async def test_a_brokers_own_setting_takes_effect_at_once(name: str, text: str, resource: str) -> None:
+    broker = await node()
+    assert (await broker.alter(BROKER, resource, (name, SET, text))).error_code == 0
+    assert show(getattr(broker.metadata.config, name.replace(".", "_"))) == text
+    assert (await broker.alter(BROKER, resource, (name, DELETE, None))).error_code == 0
+    assert getattr(broker.metadata.config, name.replace(".", "_")) == HONOURED_KEYS[name].default_value()
+
+
+def test_every_dynamic_setting_that_has_an_effect_is_tried_here() -> None:
+    tried = {name for key in TOPIC_KEYS.values() for name in key.synonyms}
+    own = {key.name for key in HONOURED_KEYS.values() if not key.read_only} - tried
+    assert own == {
+        "log.cleaner.backoff.ms",
+        "log.cleaner.dedupe.buffer.size",
+        "log.cleaner.io.buffer.load.factor",
+        "log.cleaner.io.buffer.size",
+        "log.cleaner.io.max.bytes.per.second",
+        "max.connections",
+        "max.connections.per.ip",
+        "max.connections.per.ip.overrides",
+        "producer.id.expiration.ms",
+        "transaction.partition.verification.enable",
+    }

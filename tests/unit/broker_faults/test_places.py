@@ -1,9 +1,11 @@
-"""For every served API in every version: an answer with an error is well-formed, and the error stands wherever there is room."""
+"""For every API with a shape, served or to come: an answer with an error is well-formed, and has it wherever there is room."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,11 +22,13 @@ from mainstem.wire.schema import Message
 
 ERROR = ErrorCode.NOT_LEADER_OR_FOLLOWER
 EVERYTHING = Wanted(None, None, None)
+KAFKA = json.loads((Path(__file__).parents[2] / "data" / "kafka-4.1-api-versions.json").read_text())["apis"]
 VERSIONS = [
-    (route.api, version)
-    for route in ROUTES.values()
-    for version in range(route.first_version, route.last_version + 1)
-    if route.api is not ApiKey.PRODUCE or version >= OLDEST_SERVED
+    (ApiKey(row["key"]), version)
+    for row in KAFKA
+    if row["key"] in SHAPES
+    for version in range(row["min"], row["max"] + 1)
+    if row["key"] != ApiKey.PRODUCE or version >= OLDEST_SERVED
 ]
 """Older Produce requests are refused whatever is in them."""
 NO_PLACE = {(ApiKey.DESCRIBE_LOG_DIRS, 1), (ApiKey.DESCRIBE_LOG_DIRS, 2)}

@@ -52,6 +52,31 @@ def test_java_names_become_librdkafkas() -> None:
     }
 
 
+def test_java_security_becomes_librdkafkas() -> None:
+    settings = Connection(
+        bootstrap_servers="h:1",
+        properties={
+            "security.protocol": "SASL_SSL",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": "/trusted.pem",
+            "ssl.keystore.location": "/both.pem",
+            "sasl.mechanism": "PLAIN",
+            "sasl.jaas.config": 'PlainLoginModule required username="u" password="p";',
+        },
+    ).settings()
+    del settings["logger"]
+    assert settings == {
+        "bootstrap.servers": "h:1",
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": "/trusted.pem",
+        "ssl.certificate.location": "/both.pem",
+        "ssl.key.location": "/both.pem",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
+
+
 @pytest.fixture
 def free_port() -> Iterator[int]:
     """A port that accepts and never answers."""

@@ -279,3 +279,8 @@ def test_kafkas_flush_settings_are_kept(
     partition.append_batch(batch(1))
     assert (len(flusher.dirty), len(flusher.later)) == (dirty, later)
     assert partition.high_watermark == 3
+
+
+def test_the_epoch_of_the_leader_has_begun_before_its_first_batch(make_partition: Any) -> None:
+    partition = make_partition(is_durable=False)
+    assert [partition.end_offset_for_epoch(epoch) for epoch in (2, 3, 4)] == [(-1, -1), (3, 0), (-1, -1)]

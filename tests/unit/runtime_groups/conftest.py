@@ -50,6 +50,11 @@ class VirtualTime:
             entry[2]()
         self._elapsed_ms = end
 
+    def stall(self, ms: int) -> None:
+        """Time passes and nobody notices until it is over."""
+        self._elapsed_ms += ms
+        self.advance(0)
+
 
 class Cancel(NamedTuple):
     cancel: Callable[[], Any]

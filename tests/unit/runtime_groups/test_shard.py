@@ -298,3 +298,36 @@ async def test_after_close_nobody_waits_and_no_timer_is_left(world: Any) -> None
     assert parked.result().error is ErrorCode.NOT_COORDINATOR
     assert error_of(world.groups.submit(commit(1), same)) is ErrorCode.NOT_COORDINATOR
     world.time.advance(10_000_000)
+
+
+async def test_a_session_lasts_from_the_answer_on_when_the_disk_is_slow(world: Any) -> None:
+    """Whoever waits for our answer is not silent: its session must not end before it could speak again."""
+    joined = world.groups.submit(join(session_timeout_ms=6_000), same)
+    world.time.advance(0)
+    member = await joined if isinstance(joined, asyncio.Future) else joined
+    partition = world.partition_of(GROUP)
+    partition.is_held = True
+    sync = world.groups.submit(
+        SyncGroup(
+            group_id=GROUP,
+            generation=member.generation,
+            member_id=member.member_id,
+            group_instance_id=None,
+            protocol_type=None,
+            protocol_name=None,
+            assignments={member.member_id: b"all"},
+        ),
+        same,
+    )
+    world.time.advance(4_000)
+    partition.commit()
+    partition.is_held = False
+    assert sync.result().assignment == b"all"
+
+    heartbeat = Heartbeat(
+        group_id=GROUP, generation=member.generation, member_id=member.member_id, group_instance_id=None
+    )
+    world.time.advance(5_900)
+    assert world.groups.submit(heartbeat, same).error is ErrorCode.NONE
+    world.time.advance(6_000)
+    assert world.groups.submit(heartbeat, same).error is ErrorCode.UNKNOWN_MEMBER_ID

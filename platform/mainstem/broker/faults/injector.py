@@ -21,6 +21,7 @@ from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.codec import decode, encode, encode_response, request_schema, response_schema, skip_tags
+from mainstem.wire.compile import MalformedMessage
 from mainstem.wire.hot_produce import OLDEST_SERVED
 from mainstem.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from mainstem.wire.schema import Message
@@ -69,7 +70,7 @@ class Plan:
 
 
 class FaultInjector:
-    """One per broker. `attach` on its loop; the dispatcher's table is exchanged as rules come and go."""
+    """One per broker, on its loop. `follow` is to be called when rules came or went: it exchanges the dispatcher's table."""
 
     def __init__(self, dispatcher: Dispatcher, services: Services, faults: Faults) -> None:
         self._dispatcher = dispatcher
@@ -77,14 +78,12 @@ class FaultInjector:
         self._faults = faults
         self._loop = asyncio.get_running_loop()
         self._timers: set[asyncio.TimerHandle] = set()
-        self._stop_listening = faults.listen(self._switch)
 
-    def _switch(self) -> None:
+    def follow(self) -> None:
         self._dispatcher.intercept(self.handle_frame if self._faults.rules else None)
 
     def close(self) -> None:
         """No rule is obeyed any more; what is delayed stays unanswered."""
-        self._stop_listening()
         self._dispatcher.intercept(None)
         for timer in self._timers:
             timer.cancel()
@@ -120,8 +119,12 @@ class FaultInjector:
             self._let_through(line, request, plan)
 
     def _resume(self, line: AnswerLine, request: Request, plan: Plan) -> None:
-        self._let_through(line, request, plan)
-        line.release()
+        try:
+            self._let_through(line, request, plan)
+        except MalformedMessage as error:
+            line.abort(f"malformed request: {error}")
+        finally:
+            line.release()
 
     def _let_through(self, line: AnswerLine, request: Request, plan: Plan) -> None:
         slot = line.defer()

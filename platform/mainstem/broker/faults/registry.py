@@ -37,7 +37,7 @@ class RuleStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rule:
-    """One fault and what became of it so far. Decides on the loop of its broker."""
+    """One fault and what became of it so far. Decides on the loops of the brokers that have it."""
 
     def __init__(self, number: int, fault: Fault, seed: int) -> None:
         self.number = number
@@ -46,13 +46,19 @@ class Rule:
         self.injected = 0
         self.is_moved = False
         self._random = random.Random(f"{seed}:{number}")
+        # Two brokers of one process may share their faults.
+        self._counts_are_changing = threading.RLock()
         self._rebalanced: dict[str, int] = {}
 
     def fires(self) -> bool:
         """Decide about one more request that fits."""
+        with self._counts_are_changing:
+            return self._decide(self.fault.count is not None and self.injected >= self.fault.count)
+
+    def _decide(self, is_used_up: bool) -> bool:
         self.matched += 1
         fault = self.fault
-        if self.matched <= fault.skip or (fault.count is not None and self.injected >= fault.count):
+        if self.matched <= fault.skip or is_used_up:
             return False
         if fault.probability < 1 and self._random.random() >= fault.probability:
             return False
@@ -61,23 +67,20 @@ class Rule:
 
     def moves(self) -> bool:
         """Of kind `coordinator-move`: once it has moved, every request hears so until somebody looks for it again."""
-        self.is_moved = self.is_moved or self.fires()
-        return self.is_moved
+        with self._counts_are_changing:
+            self.is_moved = self.is_moved or self.fires()
+            return self.is_moved
 
     def rebalances(self, member_id: str) -> bool:
         """Of kind `rebalance`: `count` times for each member, once if nothing is said."""
-        fault = self.fault
-        times = self._rebalanced.get(member_id, 0)
-        self.matched += 1
-        if self.matched <= fault.skip or times >= (fault.count or 1):
-            return False
-        if fault.probability < 1 and self._random.random() >= fault.probability:
-            return False
-        if len(self._rebalanced) >= MEMBERS_KEPT:
-            self._rebalanced.clear()
-        self._rebalanced[member_id] = times + 1
-        self.injected += 1
-        return True
+        with self._counts_are_changing:
+            times = self._rebalanced.get(member_id, 0)
+            if not self._decide(times >= (self.fault.count or 1)):
+                return False
+            if len(self._rebalanced) >= MEMBERS_KEPT:
+                self._rebalanced.clear()
+            self._rebalanced[member_id] = times + 1
+            return True
 
     def delay_s(self) -> float:
         return (self.fault.delay_ms + self._random.uniform(0, self.fault.jitter_ms)) / 1000

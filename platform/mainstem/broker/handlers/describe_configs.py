@@ -1,6 +1,5 @@
-"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569). Groups: KIP-1000. Client metrics: KIP-714.
-
-Broker loggers (KIP-412): there are none.
+"""DescribeConfigs, v1–4. v3: types and documentation (KIP-569).
+Broker loggers: KIP-412. Client metrics: KIP-714. Groups: KIP-1000.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from mainstem.broker.context import RequestContext
 from mainstem.broker.services import Services
 from mainstem.core.controller.descriptions import (
+    UNKNOWN_TYPE,
     BrokerLayers,
     DescribedConfig,
     describe_broker,
@@ -19,8 +19,10 @@ from mainstem.core.controller.descriptions import (
     describe_topic,
 )
 from mainstem.core.metadata.image import ConfigResource
+from mainstem.model.configs.key import ConfigSource
 from mainstem.model.errors import ErrorCode
 from mainstem.model.topic import topic_name_problem
+from mainstem.telemetry.loggers import ROOT
 from mainstem.wire.messages.describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -90,7 +92,7 @@ def _describe(services: Services, kind: int, name: str) -> Sequence[DescribedCon
             return describe_broker(BrokerLayers(image, static))
         case 8:  # BROKER_LOGGER
             _check_own_id(services, name)
-            return []
+            return [_logger(*item) for item in services.loggers.levels().items()]
         case 16:  # CLIENT_METRICS
             if not name:
                 raise _Refused(ErrorCode.INVALID_REQUEST, "a client metrics subscription needs a name")
@@ -101,6 +103,11 @@ def _describe(services: Services, kind: int, name: str) -> Sequence[DescribedCon
             return describe_group(image.configs_of(ConfigResource("group", name)), static)
         case _:
             raise _Refused(ErrorCode.INVALID_REQUEST, f"there is no resource type {kind}")
+
+
+def _logger(name: str, level: str) -> DescribedConfig:
+    doc = "Level of all events." if name == ROOT else f"Level of events that begin with {name}."
+    return DescribedConfig(name=name, value=level, source=ConfigSource.BROKER_LOGGER, type=UNKNOWN_TYPE, doc=doc)
 
 
 def _check_own_id(services: Services, name: str) -> None:

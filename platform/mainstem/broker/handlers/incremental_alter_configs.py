@@ -1,6 +1,6 @@
 """IncrementalAlterConfigs, v0–1 (KIP-339). Topics, brokers (KIP-226), groups (KIP-1000), client metrics (KIP-714).
 
-Not done: log levels (KIP-412).
+Levels of broker loggers (KIP-412) change at once and are not kept.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from mainstem.broker.context import RequestContext
 from mainstem.broker.services import Services
 from mainstem.core.controller.configs import ConfigEdit, ConfigOperation, ConfigPlan
 from mainstem.core.metadata.image import ConfigResource
+from mainstem.model.configs.nearest import suggestion
 from mainstem.model.errors import ErrorCode
+from mainstem.telemetry.loggers import AREAS, LEVELS, ROOT
 from mainstem.wire.messages.incremental_alter_configs import (
+    AlterableConfig,
     AlterConfigsResource,
     AlterConfigsResourceResponse,
     IncrementalAlterConfigsRequest,
@@ -48,7 +51,7 @@ async def handle(
 async def _alter(services: Services, resource: AlterConfigsResource, validate_only: bool) -> ConfigPlan:
     kind = _WRITTEN.get(resource.resource_type)
     if kind is None:
-        return _not_written(services, resource)
+        return _not_written(services, resource, validate_only)
     edits = []
     for config in resource.configs:
         if config.config_operation not in _OPERATIONS:
@@ -57,15 +60,37 @@ async def _alter(services: Services, resource: AlterConfigsResource, validate_on
     return await services.metadata.alter_configs(ConfigResource(kind, resource.resource_name), edits, validate_only)
 
 
-def _not_written(services: Services, resource: AlterConfigsResource) -> ConfigPlan:
-    if resource.resource_type == BROKER_LOGGER:
-        if resource.resource_name != str(services.broker_id):
-            message = f"this is broker {services.broker_id}, and {resource.resource_name!r} is asked for"
-            return _refused(ErrorCode.INVALID_REQUEST, message)
-        if resource.configs:
-            return _refused(ErrorCode.INVALID_CONFIG, f"there is no logger {resource.configs[0].name!r}")
-        return ConfigPlan()
-    return _refused(ErrorCode.INVALID_REQUEST, f"there is no resource type {resource.resource_type}")
+def _not_written(services: Services, resource: AlterConfigsResource, validate_only: bool) -> ConfigPlan:
+    if resource.resource_type != BROKER_LOGGER:
+        return _refused(ErrorCode.INVALID_REQUEST, f"there is no resource type {resource.resource_type}")
+    if resource.resource_name != str(services.broker_id):
+        message = f"this is broker {services.broker_id}, and {resource.resource_name!r} is asked for"
+        return _refused(ErrorCode.INVALID_REQUEST, message)
+    for config in resource.configs:
+        refused = _check_logger(config)
+        if refused is not None:
+            return refused
+    for config in () if validate_only else resource.configs:
+        services.loggers.choose(config.name, config.value if config.config_operation == ConfigOperation.SET else None)
+    return ConfigPlan()
+
+
+def _check_logger(config: AlterableConfig) -> ConfigPlan | None:
+    if config.config_operation not in (ConfigOperation.SET, ConfigOperation.DELETE):
+        return _refused(ErrorCode.INVALID_REQUEST, "the level of a logger can be set or deleted")
+    if config.name != ROOT and config.name not in AREAS:
+        known = (ROOT, *AREAS)
+        return _refused(ErrorCode.INVALID_CONFIG, f"there is no logger {config.name!r}{suggestion(config.name, known)}")
+    if config.config_operation == ConfigOperation.DELETE:
+        is_root = config.name == ROOT
+        return _refused(ErrorCode.INVALID_REQUEST, "the root logger must have a level") if is_root else None
+    if config.value is None:
+        return _refused(ErrorCode.INVALID_REQUEST, f"a value is needed for {config.name}")
+    if config.value not in LEVELS:
+        return _refused(
+            ErrorCode.INVALID_CONFIG, f"{config.name} cannot be {config.value!r}; levels are {', '.join(LEVELS)}"
+        )
+    return None
 
 
 def _refused(error: ErrorCode, message: str) -> ConfigPlan:

@@ -150,6 +150,7 @@ def renew_session(turn: Turn, group: ClassicGroup, member: Member, timeout_ms: i
         session_timer(group.group_id, member.member_id),
         member.session_timeout_ms if timeout_ms is None else timeout_ms,
         SessionExpired(group_id=group.group_id, member_id=member.member_id),
+        times_silence=True,
     )
 
 

@@ -15,7 +15,8 @@ from mainstem.core.group.turn import Turn, session_timer
 
 def renew_session(turn: Turn, group: ConsumerGroup, member_id: str, timeout_ms: int) -> None:
     group_id = group.group_id
-    turn.wake(session_timer(group_id, member_id), timeout_ms, SessionExpired(group_id=group_id, member_id=member_id))
+    command = SessionExpired(group_id=group_id, member_id=member_id)
+    turn.wake(session_timer(group_id, member_id), timeout_ms, command, times_silence=True)
 
 
 def time_revocation(turn: Turn, group: ConsumerGroup, member: ConsumerMember) -> None:

@@ -29,8 +29,8 @@ class Turn(msgspec.Struct):
     def write(self, record: GroupRecord) -> None:
         self.decision.records.append(record)
 
-    def wake(self, key: Hashable, delay_ms: int, command: Any) -> None:
-        self.decision.timers.append(Timer(key, delay_ms, command))
+    def wake(self, key: Hashable, delay_ms: int, command: Any, *, times_silence: bool = False) -> None:
+        self.decision.timers.append(Timer(key, delay_ms, command, times_silence))
 
     def cancel(self, key: Hashable) -> None:
         self.decision.timers.append(Timer(key, None))

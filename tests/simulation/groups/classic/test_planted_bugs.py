@@ -33,7 +33,7 @@ def plant_stale_commits(patch: pytest.MonkeyPatch) -> None:
 def plant_early_answers(patch: pytest.MonkeyPatch) -> None:
     """Answers leave before their records are committed."""
 
-    def release(shard: CoordinatorShard[Any], replies: Any, effects: Any) -> None:
+    def release(shard: CoordinatorShard[Any], replies: Any, effects: Any, timers: Any) -> None:
         for reply in replies:
             shard._parked.discard(reply.token)
             if reply.token is not None:
