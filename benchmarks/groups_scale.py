@@ -69,7 +69,9 @@ class Wire:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((api, version, answer))
         self._writer.write(struct.pack(">i", len(frame)) + frame)
-        return await asyncio.wait_for(answer, TIMEOUT_S)
+        # `asyncio.wait_for` may swallow a cancellation that comes together with the answer.
+        async with asyncio.timeout(TIMEOUT_S):
+            return await answer
 
     async def _receive(self) -> None:
         while True:

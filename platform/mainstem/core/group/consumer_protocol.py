@@ -25,11 +25,12 @@ class ConsumerProtocolError(ValueError):
 
 
 class Subscription(NamedTuple):
-    """`owned` is partitions by topic name; `rack_id` None if the client did not say."""
+    """`owned` is partitions by topic name, had since `generation` (-1: unknown); `rack_id` None if the client did not say."""
 
     version: int
     topics: tuple[str, ...]
     owned: Mapping[str, frozenset[int]]
+    generation: int
     rack_id: str | None
 
 
@@ -52,10 +53,9 @@ def read_subscription(metadata: bytes) -> Subscription:
     topics = tuple(reader.string() for _ in range(reader.count(_INT16.size)))
     reader.data()
     owned = reader.partitions() if version >= _WITH_OWNED else {}
-    if version >= _WITH_GENERATION:
-        reader.int32()
+    generation = reader.int32() if version >= _WITH_GENERATION else -1
     rack_id = reader.nullable_string() if version >= _WITH_RACK else None
-    return Subscription(version, topics, owned, rack_id or None)
+    return Subscription(version, topics, owned, generation, rack_id or None)
 
 
 def read_assignment(data: bytes) -> ProtocolAssignment:

@@ -62,7 +62,7 @@ def upgrade(turn: Turn, classic: ClassicGroup) -> ConsumerGroup | Refusal:
             f"Cannot upgrade classic group {classic.group_id} to consumer group because {problem}.",
         )
     try:
-        members = [_from_classic(turn.cluster, classic, member) for member in classic.members.values()]
+        members = _from_classic(turn.cluster, classic)
     except ConsumerProtocolError:
         problem = "the embedded consumer protocol is malformed"
     except _CustomAssignorError:
@@ -111,21 +111,44 @@ class _CustomAssignorError(Exception):
     """The assignment carries data of an assignor that the server knows nothing of."""
 
 
-def _from_classic(cluster: ClusterView, classic: ClassicGroup, member: Member) -> ConsumerMember:
-    """Stable in the classic group's last assignment. Raises: ConsumerProtocolError, _CustomAssignorError."""
-    assigned = NO_PARTITIONS
-    if member.assignment:
-        assignment = read_assignment(member.assignment)
-        if assignment.user_data:
-            raise _CustomAssignorError
-        assigned = by_topic_id(cluster, assignment.partitions)
+def _from_classic(cluster: ClusterView, classic: ClassicGroup) -> list[ConsumerMember]:
+    """Everybody is stable with what it may be reading from. Raises: ConsumerProtocolError, _CustomAssignorError.
+
+    That is the last assignment and, for cooperative members, what they said they owned when they joined: one that has not seen the
+    assignment yet still has it, and an assignment that was taken back by a rebalance in a rebalance says nothing. Kafka counts
+    only the assignment, and gives the rest away. Of two that claim a partition the one of the newer generation has it.
+    """
     # Before its first generation the group has not chosen a protocol; every member knows the one it would choose.
-    subscription = read_subscription(member.metadata(classic.protocol_name or classic.select_protocol()))
+    name = classic.protocol_name or (classic.select_protocol() if classic.members else "")
+    subscriptions = {m.member_id: read_subscription(m.metadata(name)) for m in classic.members.values()}
+    shares = {m.member_id: _assignment(cluster, m) for m in classic.members.values()}
+    taken = {(topic_id, n) for share in shares.values() for topic_id, indexes in share.items() for n in indexes}
+    for member_id, subscription in sorted(subscriptions.items(), key=lambda item: -item[1].generation):
+        owned = by_topic_id(cluster, subscription.owned)
+        free = {t: frozenset(n for n in indexes if (t, n) not in taken) for t, indexes in owned.items()}
+        taken |= {(t, n) for t, indexes in free.items() for n in indexes}
+        shares[member_id] = united(shares[member_id], {t: indexes for t, indexes in free.items() if indexes})
+    return [
+        _as_consumer(classic.generation, member, subscriptions[member.member_id], shares[member.member_id])
+        for member in classic.members.values()
+    ]
+
+
+def _assignment(cluster: ClusterView, member: Member) -> Partitions:
+    if not member.assignment:
+        return NO_PARTITIONS
+    assignment = read_assignment(member.assignment)
+    if assignment.user_data:
+        raise _CustomAssignorError
+    return by_topic_id(cluster, assignment.partitions)
+
+
+def _as_consumer(generation: int, member: Member, subscription: Subscription, assigned: Partitions) -> ConsumerMember:
     return classic_member(
         ConsumerMember(
             member_id=member.member_id,
-            member_epoch=classic.generation,
-            previous_member_epoch=classic.generation,
+            member_epoch=generation,
+            previous_member_epoch=generation,
             instance_id=member.group_instance_id,
             rebalance_timeout_ms=member.rebalance_timeout_ms,
             client_id=member.client_id,
@@ -203,9 +226,12 @@ def downgrade(turn: Turn, group: ConsumerGroup, leaving: Sequence[ConsumerMember
 
 def _held(member: ConsumerMember) -> Partitions:
     """Everything a member may be reading from: what it keeps, and what it has not let go of yet."""
-    topic_ids = dict.fromkeys((*member.assigned, *member.pending_revocation))
+    return united(member.assigned, member.pending_revocation)
+
+
+def united(some: Partitions, more: Partitions) -> Partitions:
     none: frozenset[int] = frozenset()
-    return {t: member.assigned.get(t, none) | member.pending_revocation.get(t, none) for t in topic_ids}
+    return {t: some.get(t, none) | more.get(t, none) for t in dict.fromkeys((*some, *more))}
 
 
 def downgrade_by_replacing(

@@ -24,9 +24,15 @@ from mainstem.core.group.commands import (
     ConsumerHeartbeat,
     TopicsChanged,
 )
-from mainstem.core.group.consumer_records import ConsumerMemberRemoved, CurrentAssignmentStored, RegexStored
+from mainstem.core.group.consumer_records import (
+    ConsumerGroupStored,
+    ConsumerMemberRemoved,
+    ConsumerMemberStored,
+    CurrentAssignmentStored,
+    RegexStored,
+)
 from mainstem.core.group.metadata_hash import topic_hash
-from mainstem.core.group.records import GroupRecord, GroupStored, OffsetStored
+from mainstem.core.group.records import GroupRecord, GroupRemoved, GroupStored, OffsetStored
 from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.shard import GroupShard
 from mainstem.model.batch import read_header
@@ -92,6 +98,8 @@ class Observer:
         self.changes_written = 0
         self.groups_turned = 0
         self.is_replaying = False
+        self._is_converting = False
+        self._lost_before: dict[str, tuple[int, set[Part]]] = {}
         self._is_consumer = False
         self._epochs: dict[str, int] = {}
         self._removed: set[str] = set()
@@ -109,16 +117,42 @@ class Observer:
                 self._turned(True)
                 self._removed.discard(record.member_id)
                 self._epochs[record.member_id] = record.member_epoch
+            case GroupRemoved():
+                # A classic group becomes a consumer group; members that are in it follow.
+                self._is_converting = True
+                for client in self.simulation.clients:
+                    self._void(client.member_id, is_void=True)
+            case ConsumerMemberStored() if self._is_converting:
+                self._void(record.member_id, is_void=False)
+            case ConsumerGroupStored():
+                self._is_converting = False
             case ConsumerMemberRemoved():
                 self._removed.add(record.member_id)
+                self._void(record.member_id, is_void=True)
             case GroupStored():
                 self._turned(False)
                 self._epochs = {member.member_id: record.generation for member in record.members}
                 self._removed -= self._epochs.keys()
+                for client in self.simulation.clients:
+                    # Members of the record were not put out if their group has just changed the protocol; others were.
+                    self._void(client.member_id, is_void=client.member_id not in self._epochs)
             case OffsetStored() if not self.is_replaying:
                 self._committed(record)
             case _:
                 pass
+
+    def _void(self, member_id: str, *, is_void: bool) -> None:
+        """Who was put out has lost what it had, also if it comes back under the same id before it notices.
+
+        A conversion takes members out and puts them back in one batch, which changes nothing for them.
+        """
+        now_ms = self.simulation.time.elapsed_ms
+        for client in self.simulation.clients:
+            if client.member_id == member_id and is_void:
+                self._lost_before[client.name] = (now_ms, client.lost)
+                client.lost = set(client.owned)
+            elif client.member_id == member_id and self._lost_before.get(client.name, (-1,))[0] == now_ms:
+                client.lost = self._lost_before.pop(client.name)[1]
 
     def _turned(self, is_consumer: bool) -> None:
         self.groups_turned += is_consumer is not self._is_consumer and not self.is_replaying
@@ -144,7 +178,7 @@ class Observer:
         if client.member_id not in members:
             return
         for other in self.simulation.clients:
-            both = other.owned & parts
+            both = (other.owned - other.lost) & parts
             if both and other is not client and other.is_alive and other.member_id in members:
                 raise self.simulation.ground.Violation(f"{both} taken by {client.member_id}, {other.member_id} has it")
 
@@ -164,6 +198,7 @@ class Simulation:
     def __init__(self, ground: SimpleNamespace, seed: int, classic_share: float) -> None:
         self.ground, self.chance = ground, random.Random(seed)
         self.classic_share = classic_share
+        self.is_cooperative = self.chance.random() < 0.5
         self.time = ground.Time()
         self.skew_ms = 0
         self.cluster = SimCluster()
@@ -242,13 +277,18 @@ class Simulation:
             client.line_ms = max(client.line_ms, self.time.elapsed_ms + self.chance.randint(0, 40))
             self.time.after(client.line_ms - self.time.elapsed_ms, request)
             if not self.is_calm and isinstance(command, ConsumerHeartbeat) and self.chance.random() < LOSS:
-                self._repeat_later(command)
+                self._repeat_later(client, command)
 
-    def _repeat_later(self, command: ConsumerHeartbeat) -> None:
-        """Nobody waits for the answer of a duplicate. One that joins would let in somebody who is gone, in Kafka as well."""
+    def _repeat_later(self, client: Client, command: ConsumerHeartbeat) -> None:
+        """A copy that was under way for long, and comes when the member is in another epoch. Nobody waits for its answer.
+
+        In Kafka, too, a late copy does harm in other cases: one that joins lets in somebody who is gone, one that says what its
+        member owns acknowledges what it has got since, and one of the present epoch moves it on without its knowledge.
+        """
 
         def again() -> None:
-            if self.shard is not None and command.member_epoch > 0:
+            is_late = command.member_epoch > 0 and command.owned is None and command.member_epoch != client.epoch
+            if is_late and self.shard is not None:
                 self.shard.run(command)
 
         self.time.after(self.chance.randint(1, 5_000), again)

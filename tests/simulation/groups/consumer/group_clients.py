@@ -37,6 +37,8 @@ class Client:
         self.member_id = ""
         self.epoch = 0
         self.owned: set[Part] = set()
+        self.lost: set[Part] = set()
+        """What it owned when it was put out, without knowing that yet."""
         self.is_alive = True
         self.instance_id: str | None = None
         self.paused_until_ms = 0
@@ -76,6 +78,7 @@ class Client:
     def take(self, parts: set[Part]) -> None:
         self.simulation.observer.takes(self, parts - self.owned)
         self.owned |= parts
+        self.lost -= parts
 
     def commit(self) -> None:
         """Also sent by those who woke up from a long sleep and think nothing has happened."""
@@ -222,7 +225,8 @@ class ConsumerClient(Client):
 
 
 class ClassicClient(Client):
-    """Eager: lets go of everything before it rejoins. If it leads, it shares out by turns."""
+    """If it leads, it shares out by turns. Eager: it lets go of everything before it rejoins. Cooperative: it keeps what stays its
+    own, and rejoins once more when it let go of something (KIP-429)."""
 
     def __init__(self, simulation: Any, name: str, topics: frozenset[str]) -> None:
         super().__init__(simulation, name, topics)
@@ -230,8 +234,9 @@ class ClassicClient(Client):
         self.join()
 
     def join(self) -> None:
-        self.owned = set()
-        names = sorted(self.topics)
+        if not self.simulation.is_cooperative:
+            self.owned = set()
+        metadata = subscription(sorted(self.topics), self._owned_by_name(), self.epoch)
         command = JoinGroup(
             group_id=GROUP,
             member_id=self.member_id,
@@ -242,7 +247,7 @@ class ClassicClient(Client):
             session_timeout_ms=SESSION_MS,
             rebalance_timeout_ms=REBALANCE_MS,
             protocol_type="consumer",
-            protocols=(MemberProtocol("turns", subscription(names)),),
+            protocols=(MemberProtocol("turns", metadata),),
             requires_member_id=True,
             skips_assignment=True,
         )
@@ -266,13 +271,26 @@ class ClassicClient(Client):
             )
             self.ask(command, REBALANCE_MS + TIMEOUT_MS, self._synced)
 
+    def _owned_by_name(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for topic_id, index in sorted(self.owned):
+            name = self.simulation.cluster.topic_name(topic_id)
+            if name is not None:
+                found.setdefault(name, []).append(index)
+        return found
+
     def _shares(self, result: Any) -> dict[str, bytes]:
+        """A cooperative leader gives nothing that another member still has."""
+        said = {m.member_id: read_subscription(m.metadata) for m in result.members}
+        owners: dict[tuple[str, int], str] = {}
+        for member_id, found in sorted(said.items(), key=lambda item: item[1].generation):
+            owners.update({(name, n): member_id for name, indexes in found.owned.items() for n in indexes})
         shares: dict[str, dict[str, frozenset[int]]] = {m.member_id: {} for m in result.members}
-        wanted = {m.member_id: read_subscription(m.metadata).topics for m in result.members}
         for topic in self.simulation.cluster.topics.values():
-            takers = sorted(m for m, topics in wanted.items() if topic.name in topics)
+            takers = sorted(m for m, found in said.items() if topic.name in found.topics)
             for at, taker in enumerate(takers):
-                shares[taker][topic.name] = frozenset(range(at, topic.partition_count, len(takers)))
+                mine = range(at, topic.partition_count, len(takers))
+                shares[taker][topic.name] = frozenset(n for n in mine if owners.get((topic.name, n), taker) == taker)
         return {m: write_assignment(share, 0) for m, share in shares.items()}
 
     def _recovers(self, result: Any) -> bool:
@@ -291,8 +309,14 @@ class ClassicClient(Client):
             return
         found = read_assignment(result.assignment).partitions if result.assignment else {}
         topics = {name: self.simulation.cluster.topic(name) for name in found}
-        self.take({(topics[n].topic_id, i) for n, indexes in found.items() if topics[n] for i in indexes})  # type: ignore[union-attr] - just asked
-        self.later(HEARTBEAT_MS, self._beat)
+        told = {(topics[n].topic_id, i) for n, indexes in found.items() if topics[n] for i in indexes}
+        must_rejoin = not self.owned <= told
+        self.owned &= told
+        self.take(told)
+        if must_rejoin:
+            self.later(0, self.join)
+        else:
+            self.later(HEARTBEAT_MS, self._beat)
 
     def _beat(self) -> None:
         command = Heartbeat(group_id=GROUP, generation=self.epoch, member_id=self.member_id, group_instance_id=None)
@@ -321,9 +345,13 @@ class ClassicClient(Client):
         self.join()
 
 
-def subscription(names: list[str]) -> bytes:
-    """A subscription of the consumer protocol, version 1, of a member that owns nothing."""
-    out = (1).to_bytes(2, "big") + len(names).to_bytes(4, "big")
+def subscription(names: list[str], owned: dict[str, list[int]], generation: int) -> bytes:
+    """A subscription of the consumer protocol, version 2."""
+    out = (2).to_bytes(2, "big") + len(names).to_bytes(4, "big")
     for name in names:
         out += len(name).to_bytes(2, "big") + name.encode()
-    return out + b"\xff\xff\xff\xff" + bytes(4)
+    out += b"\xff\xff\xff\xff" + len(owned).to_bytes(4, "big")
+    for name, indexes in owned.items():
+        out += len(name).to_bytes(2, "big") + name.encode() + len(indexes).to_bytes(4, "big")
+        out += b"".join(index.to_bytes(4, "big") for index in indexes)
+    return out + generation.to_bytes(4, "big", signed=True)

@@ -93,8 +93,8 @@ def plant_conversions_that_forget(patch: pytest.MonkeyPatch) -> None:
     """A group that changes its protocol begins without an assignment, while its members read on."""
     convert = conversion._from_classic
 
-    def forgetful(*arguments: Any) -> ConsumerMember:
-        return msgspec.structs.replace(convert(*arguments), assigned=NO_PARTITIONS)
+    def forgetful(*arguments: Any) -> list[ConsumerMember]:
+        return [msgspec.structs.replace(member, assigned=NO_PARTITIONS) for member in convert(*arguments)]
 
     patch.setattr(conversion, "_from_classic", forgetful)
 
