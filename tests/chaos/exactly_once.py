@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient, NewTopic
 
 READY = re.compile(r"PLAINTEXT://([\d.]+:\d+)")
-WORKER = Path(__file__).with_name("worker.py")
+LIBRDKAFKA, NEWEST = (Path(__file__).with_name(name) for name in ("worker.py", "worker_v2.py"))
 PARTITIONS = 3
 START_TIMEOUT_S = 30.0
 RUN_TIMEOUT_S = 90.0
@@ -34,6 +34,7 @@ class NotExactlyOnce(AssertionError):
 class Report:
     seed: int
     records: int
+    worker: str
     broker_kills: int = 0
     worker_kills: int = 0
     restarts: int = 0
@@ -90,6 +91,7 @@ class BrokerProcess:
 class Workers:
     """Each has its transactional id for ever, and another process whenever the last one ended."""
 
+    program: Path
     bootstrap: str
     count: int
     restarts: int = 0
@@ -101,7 +103,7 @@ class Workers:
 
     def _start(self, index: int) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, str(WORKER), self.bootstrap, "source", "sink", GROUP, f"worker-{index}"],
+            [sys.executable, str(self.program), self.bootstrap, "source", "sink", GROUP, f"worker-{index}"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -134,9 +136,13 @@ def run(seed: int, directory: Path) -> Report:
     """Raises: NotExactlyOnce."""
     chance = random.Random(seed)
     began = time.monotonic()
-    report = Report(seed=seed, records=chance.randint(200, 900))
+    program = LIBRDKAFKA if seed % 2 else NEWEST
+    report = Report(seed=seed, records=chance.randint(200, 900), worker=program.stem)
     broker = BrokerProcess(directory / "data", chance.choice(["segments", "segments", "sqlite"]))
-    workers = Workers(bootstrap="", count=chance.randint(1, 3))
+    # Members of a group share the partitions among any number of workers, the others take one each.
+    workers = Workers(
+        program=program, bootstrap="", count=chance.randint(1, 3) if program is LIBRDKAFKA else PARTITIONS
+    )
     try:
         broker.start()
         fill(broker.bootstrap, report.records)

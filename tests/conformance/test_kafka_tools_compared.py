@@ -120,7 +120,7 @@ class Run:
         self.step = step
         self.label = f"{'Kafka’s tool' if who == JAVA else 'our command'} on {site.name}: {step.line}"
         self.finished: Finished = run_step(step, who, site.bootstrap, site.folders[who])
-        self.lines = normalised(self.finished.output, who, site.bootstrap, is_sorted=step.is_sorted)
+        self.lines = normalised(self.finished.output, step, who, site.bootstrap)
 
     @property
     def everything(self) -> str:

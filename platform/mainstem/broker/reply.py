@@ -49,6 +49,12 @@ class ReplyLine(Protocol):
     def drain(self) -> None:
         """Write what is ready at the head of the line."""
 
+    def hold(self) -> None:
+        """Handle no further request of the client until `release`."""
+
+    def release(self) -> None:
+        """Once for each `hold`; may handle the next requests at once."""
+
     def add_lane(self, lane: FastLane) -> None:
         """From now on `lane` is asked first."""
 

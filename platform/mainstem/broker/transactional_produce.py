@@ -94,15 +94,20 @@ class _TransactionalWrite:
         self._correlation_id = correlation_id
         self._batches = batches
         self._started = asyncio.get_running_loop().time()
-        self._is_over = False
+        self._is_over = self._is_holding = False
 
     def logs(self) -> list[tuple[Partition, int]]:
         """Those that take records of a transaction, with the sequence of their batch."""
         return [(b.partition, b.header.base_sequence) for b in self._batches if b.header and b.partition]
 
     def keep_records(self) -> None:
-        """The frame will be gone when the coordinator has answered, unless it has answered already."""
+        """The frame will be gone when the coordinator has answered, unless it has answered already.
+
+        The connection waits with it, so that a client cannot make us keep more than one.
+        """
         if not self._is_over:
+            self._line.hold()
+            self._is_holding = True
             self._batches = [
                 b if b.records is None else b._replace(records=memoryview(bytearray(b.records))) for b in self._batches
             ]
@@ -117,6 +122,8 @@ class _TransactionalWrite:
         answer_of = iter(answers)
         rows = [self._append_one(batch, next(answer_of) if batch.header else None, waits) for batch in self._batches]
         self._answer(rows, waits)
+        if self._is_holding:
+            self._line.release()
 
     def _append_one(self, batch: _Batch, answer: Admission | ErrorCode | None, waits: Waits) -> PartitionResult:
         if isinstance(answer, ErrorCode):

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import PurePath
 
 from mainstem.cli.arguments import BOOTSTRAP_SERVER, Asked, Parser
-from mainstem.cli.main import COMMANDS
+from mainstem.cli.main import ALIASES, COMMANDS
 from mainstem.model.errors import MainstemError
 
 FILES = ":files"
@@ -63,7 +63,7 @@ def candidates(words: Sequence[str]) -> list[str]:
         name, rest = words[1].removeprefix("kafka-").removesuffix(".sh"), list(words[2:])
     else:
         return _beginning(COMMANDS, words[-1])
-    name = {"server-start": "broker", "server-stop": "broker"}.get(name, name)
+    name = ALIASES.get(name, (name,))[0]
     if name in WITHOUT_PARSER:
         return [FILES]
     parser = parser_of(name)

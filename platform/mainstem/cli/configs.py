@@ -69,8 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = configs_parser()
     options = parser.read(arguments)
     action = parser.exactly_one(options, ("--describe", "--alter"))
+    if options.bootstrap_controller is not None:
+        parser.error("there are no KRaft controllers here: use --bootstrap-server")
     parser.forbid(options, "--describe", ("--add-config", "--add-config-file", "--delete-config"))
-    parser.forbid(options, "--alter", ("--all", "--json"))
+    parser.forbid(options, "--alter", ("--all",))
     entity = read_entity(parser, options)
     if action == "--alter":
         check_alter(parser, options, entity)
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 def configs_parser() -> Parser:
     parser = Parser("configs", "Describe and change configurations of topics, brokers and groups.", EXAMPLES)
     parser.connection()
+    parser.value("--bootstrap-controller", "HOST:PORT", "refused: there are no KRaft controllers here")
     parser.flag("--describe", "print settings")
     parser.flag("--alter", "change settings")
     parser.flag("--all", "describe every setting, also the inherited ones")
@@ -103,7 +106,7 @@ def configs_parser() -> Parser:
     parser.value("--add-config", "K=V,...", "settings to make; a value with commas goes in brackets: k=[a,b]")
     parser.value("--add-config-file", "FILE", "settings to make, from a properties file")
     parser.value("--delete-config", "K,...", "settings to take back")
-    parser.flag("--json", "print --describe as JSON")
+    parser.flag("--json", "print the result as JSON")
     return parser
 
 
@@ -257,7 +260,9 @@ def alter(admin: Admin, options: argparse.Namespace, entity: Entity) -> None:
         raise ConfigCommandError(f"Invalid config(s): {','.join(absent)}")
     changes: dict[str, str | None] = dict.fromkeys(deleted)
     admin.alter_configs(entity.kind, entity.name, changes | added)
-    if entity.name:
+    if options.json:
+        print_json({"entity_type": entity.plural, "entity_name": entity.name, "added": added, "deleted": deleted})
+    elif entity.name:
         print(f"Completed updating config for {entity.kind} {entity.name}.")
     else:
         print(f"Completed updating default config for {entity.plural} in the cluster.")

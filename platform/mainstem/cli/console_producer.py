@@ -9,7 +9,7 @@ from typing import IO
 
 from mainstem.cli.arguments import Parser, key_values, properties_file
 from mainstem.cli.lines import LineFormat, LineReader, Record
-from mainstem.cli.output import print_error
+from mainstem.cli.output import print_error, print_json
 from mainstem.client.connection import Connection
 from mainstem.client.producer import ConsoleProducer
 
@@ -45,9 +45,13 @@ def main(arguments: Sequence[str]) -> int:
         | key_values(options.producer_property),
     )
     connection.probe()
+    sent = 0
     with ConsoleProducer(connection, options.topic, print_error) as producer:
         for record in prompted(LineReader(line_format), sys.stdin.buffer):
             producer.send(record.key, record.value, record.headers, wait=options.sync)
+            sent += 1
+    if options.json:
+        print_json({"topic": options.topic, "sent": sent - producer.failures, "failed": producer.failures})
     return 0 if producer.failures == 0 else 1
 
 
@@ -87,6 +91,7 @@ def producer_parser() -> Parser:
         " headers.key.separator, ignore.error, null.marker; may be repeated",
     )
     parser.values("--reader-property", "KEY=VALUE", "the same as --property, as newer versions of Kafka call it")
+    parser.flag("--json", "print at the end how many records were sent and how many failed")
     parser.value("--reader-config", "FILE", "the same from a file")
     parser.value("--line-reader", "CLASS", f"refused unless it is Kafka's own {LINE_READER}", default=LINE_READER)
     return parser

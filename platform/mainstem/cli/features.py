@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.value("--release-version", "RELEASE", "refused: levels of a release of Kafka")
     parser.flag("--unsafe", "with downgrade and disable: even if something may be lost")
     parser.flag("--dry-run", "only say what would be done")
-    parser.flag("--json", "print --describe as JSON")
+    parser.flag("--json", "print the result as JSON")
     options = parser.read(arguments)
     check(parser, options)
     with connected(options) as admin:
@@ -85,7 +85,6 @@ def check(parser: Parser, options: argparse.Namespace) -> None:
         options,
         options.action,
         {
-            "--json": ("describe",),
             "--feature": ("upgrade", "downgrade", "disable"),
             "--unsafe": ("downgrade", "disable"),
             "--dry-run": ("upgrade", "downgrade", "disable"),
@@ -117,6 +116,9 @@ def change(admin: Admin, options: argparse.Namespace) -> int:
     lowered = Downgrade.UNSAFE if options.unsafe else Downgrade.SAFE
     how = Downgrade.NONE if options.action == "upgrade" else lowered
     problems = update_features(admin.cluster, wanted, how, only_check=options.dry_run)
+    if options.json:
+        print_json([{"feature": name, "level": level, "error": problems[name]} for name, level in wanted.items()])
+        return 1 if any(problems.values()) else 0
     done, undone = ("can be", "Can not") if options.dry_run else ("was", "Could not")
     for name, level in wanted.items():
         target = name if options.action == "disable" else f"{name} to {level}"

@@ -122,6 +122,9 @@ class LineReader:
         return text.encode("utf-8", "surrogateescape")
 
 
+_OF_DESERIALIZERS = ("key.deserializer.", "value.deserializer.", "headers.deserializer.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFormat:
     """Source: Kafka's `DefaultMessageFormatter`. Fields are its properties with underscores for dots."""
@@ -143,8 +146,12 @@ class RecordFormat:
 
     @classmethod
     def read(cls, properties: Mapping[str, str]) -> RecordFormat:
-        """Raises: ConfigError for an unknown property."""
-        return cls(**_typed(cls, properties))  # type: ignore[arg-type]  # each field gets its own type
+        """What is meant for a deserializer itself is left out: Kafka's own have no settings.
+
+        Raises: ConfigError for an unknown property.
+        """
+        own = {name: value for name, value in properties.items() if not name.startswith(_OF_DESERIALIZERS)}
+        return cls(**_typed(cls, own))  # type: ignore[arg-type]  # each field gets its own type
 
     def printer(self) -> Callable[[Consumed], bytes]:
         """A function that makes a record's line. Raises: ConfigError for an unknown deserializer."""

@@ -43,6 +43,8 @@ COMMANDS = {
 }
 """Every command for people and what it is for. `console-producer` lives in `mainstem.cli.console_producer`."""
 
+ALIASES = {"server-start": ("broker",), "server-stop": ("broker", "--stop")}
+"""Kafka's names of scripts that are not those of commands, without `kafka-` and `.sh`."""
 UNLISTED = ("complete",)
 """Commands that shells call."""
 EXIT_FAILURE = 1
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mainstem {version('mainstem')}")
         return 0
     name = given[0].removeprefix("kafka-").removesuffix(".sh")
+    name, *implied = ALIASES.get(name, (name,))
     if name not in COMMANDS and name not in UNLISTED:
         from mainstem.model.configs.nearest import suggestion
 
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("`mainstem --help` lists the commands", file=sys.stderr)
         return EXIT_FAILURE
     command: Callable[[Sequence[str]], int] = import_module(f"mainstem.cli.{name.replace('-', '_')}").main
-    return run(name, command, given[1:])
+    return run(name, command, [*implied, *given[1:]])
 
 
 def run(name: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

@@ -129,7 +129,10 @@ def payloads(options: argparse.Namespace) -> Callable[[int], bytes]:
     if options.payload_monotonic:
         return lambda number: b"%d" % number
     if options.payload_file is not None:
-        values = read_values(Path(options.payload_file), options.payload_delimiter.encode().decode("unicode_escape"))
+        path = Path(options.payload_file)
+        values = read_values(path, options.payload_delimiter.encode().decode("unicode_escape"))
+        if not options.json:
+            print(f"Reading payloads from: {path.absolute()}\nNumber of messages read: {len(values)}")
         return lambda _: random.choice(values)
     # As Kafka's: one random value, the same for all.
     value = bytes(random.choices(range(ord("A"), ord("Z") + 1), k=options.record_size))

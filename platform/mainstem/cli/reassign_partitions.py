@@ -6,7 +6,7 @@ Not done: throttles, and moves between the folders of a broker.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from mainstem.cli.arguments import CommandError, Parser
 from mainstem.cli.cluster_commands import connected
@@ -72,11 +72,12 @@ def reassign_parser() -> Parser:
     parser.value("--broker-list", "IDS", "with --generate: the brokers to give them to, separated by commas")
     parser.flag("--disable-rack-aware", "with --generate: without a look at racks, which is what happens anyhow")
     parser.flag("--additional", "with --execute: while other partitions are being moved")
+    parser.flag("--disallow-replication-factor-change", "with --execute: refuse a plan with more or fewer replicas")
     parser.flag("--preserve-throttles", "with --verify and --cancel: leave throttles as they are")
     parser.value("--throttle", "BYTES", "refused: replication is not throttled here", kind=int)
     parser.value("--replica-alter-log-dirs-throttle", "BYTES", "refused: replicas stay in their folder", kind=int)
     parser.value("--timeout", "MS", "refused with it: a move between folders is waited for", kind=int)
-    parser.flag("--json", "print --list as JSON")
+    parser.flag("--json", "print the result as JSON; for --generate the plan")
     return parser
 
 
@@ -97,11 +98,11 @@ def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
             "--broker-list": ("--generate",),
             "--disable-rack-aware": ("--generate",),
             "--additional": ("--execute",),
+            "--disallow-replication-factor-change": ("--execute",),
             "--preserve-throttles": ("--verify", "--cancel"),
             "--throttle": ("--execute",),
             "--replica-alter-log-dirs-throttle": ("--execute",),
             "--timeout": ("--execute",),
-            "--json": ("--list",),
         },
     )
     if options.throttle is not None or options.replica_alter_log_dirs_throttle is not None:
@@ -141,6 +142,9 @@ def generate(admin: Admin, options: argparse.Namespace) -> None:
     brokers = read_brokers(options.broker_list)
     check_brokers(admin, brokers)
     current = current_plan(admin, topics)
+    if options.json:
+        print(plan_text(proposed(current, brokers)))
+        return
     print(f"Current partition replica assignment\n{plan_text(current)}\n")
     print(f"Proposed partition reassignment configuration\n{plan_text(proposed(current, brokers))}")
 
@@ -165,11 +169,16 @@ def execute(admin: Admin, options: argparse.Namespace) -> None:
     if absent:
         raise CommandError(f"This server does not host this topic-partition: {', '.join(absent)}")
     before = plan_text({partition: current[partition] for partition in plan})
-    print(f"Current partition replica assignment\n\n{before}\n")
-    print("Save this to use as the --reassignment-json-file option during rollback")
-    failed = _failed(reassign(admin.cluster, plan))
+    if not options.json:
+        print(f"Current partition replica assignment\n\n{before}\n")
+        print("Save this to use as the --reassignment-json-file option during rollback")
+    may_change = not options.disallow_replication_factor_change
+    failed = _failed(reassign(admin.cluster, plan, may_change_factor=may_change))
     if failed:
         raise CommandError("Error reassigning partition(s):\n" + "\n".join(failed))
+    if options.json:
+        print(before)
+        return
     print(f"Successfully started partition reassignment{_s(plan)} for {','.join(map(str, sorted(plan)))}")
 
 
@@ -186,6 +195,9 @@ def verify(admin: Admin, options: argparse.Namespace) -> None:
     ongoing = {TopicPartition(each.topic, each.partition): each for each in ongoing_reassignments(admin.cluster)}
     existing = set(admin.topics())
     current = current_plan(admin, sorted({partition.topic for partition in plan} & existing))
+    if options.json:
+        print_json([_progress(partition, plan, current, ongoing) for partition in sorted(plan)])
+        return
     print("Status of partition reassignment:")
     for partition, replicas in sorted(plan.items()):
         if partition in ongoing:
@@ -201,6 +213,19 @@ def verify(admin: Admin, options: argparse.Namespace) -> None:
     if not options.preserve_throttles and not any(partition in ongoing for partition in plan):
         print()
         clear_throttles(admin, plan)
+
+
+def _progress(
+    partition: TopicPartition, plan: Plan, current: Plan, ongoing: Container[TopicPartition]
+) -> dict[str, object]:
+    is_there = current.get(partition, ()) == plan[partition]
+    return {
+        "topic": partition.topic,
+        "partition": partition.partition,
+        "replicas": current.get(partition, ()),
+        "wanted": plan[partition],
+        "state": "in progress" if partition in ongoing else "completed" if is_there else "not active",
+    }
 
 
 def clear_throttles(admin: Admin, plan: Plan) -> None:
@@ -235,6 +260,9 @@ def cancel(admin: Admin, options: argparse.Namespace) -> None:
     )
     if failed:
         raise CommandError("Error cancelling partition reassignment(s) for:\n" + "\n".join(failed))
+    if options.json:
+        print_json([{"topic": each.topic, "partition": each.partition} for each in active])
+        return
     if active:
         print(f"Successfully cancelled partition reassignment{_s(active)} for: {','.join(map(str, active))}")
     else:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mainstem.cli.arguments import CommandError, Parser
+from mainstem.cli.output import print_json
 
 ACTIONS = {
     "random-uuid": "print an id for a new cluster",
@@ -28,7 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = storage_parser()
     options = parser.read(arguments)
     if options.action == "random-uuid":
-        print(new_uuid())
+        cluster_id = new_uuid()
+        if options.json:
+            print_json({"cluster_id": cluster_id})
+        else:
+            print(cluster_id)
         return 0
     parser.require(options, "--config")
     if options.action == "info":
@@ -45,6 +50,7 @@ def storage_parser() -> Parser:
     parser.add_argument("--config", "-c", metavar="FILE", help="the broker's properties file")
     parser.add_argument("--cluster-id", "-t", metavar="ID", help="with format: the cluster's id")
     parser.add_argument("--ignore-formatted", "-g", action="store_true", help="leave formatted directories as they are")
+    parser.flag("--json", "print the result as JSON")
     no_quorum = "accepted and without meaning: there is no KRaft quorum here"
     parser.add_argument("--standalone", "-s", action="store_true", help=no_quorum)
     parser.add_argument("--no-initial-controllers", "-N", action="store_true", help=no_quorum)
@@ -92,6 +98,11 @@ def format_all(options: argparse.Namespace) -> int:
             " format the others."
         )
     fresh = [place for place in config.log_dirs if place not in formatted]
+    if options.json:
+        if fresh:
+            format_directories(config, options.cluster_id)
+        print_json({"cluster_id": options.cluster_id, "formatted": fresh})
+        return 0
     if not fresh:
         print("All of the log directories are already formatted.")
         return 0
@@ -109,6 +120,9 @@ def info(options: argparse.Namespace) -> int:
 
     config = load_settings(Path(options.config), os.environ, []).config
     found = found_properties(config)
+    if options.json:
+        print_json({place: dict(properties) for place, properties in found.items()})
+        return 0 if all(found.values()) else 1
     print("Found log director" + ("y:" if len(found) == 1 else "ies:"))
     print("\n".join(f"  {place}" for place in found))
     print()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 
 from mainstem.cli.arguments import Parser, key_values
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         with connected(options) as admin:
             run(admin, options, action)
     except (RefusedError, TopicCommandError) as error:
-        print(f"Error while executing topic command : {error}")
+        print(f"Error while executing topic command : {error}", file=sys.stderr if options.json else sys.stdout)
         return 1
     return 0
 
@@ -88,7 +89,7 @@ def topics_parser() -> Parser:
     parser.values(
         "--delete-config", "KEY", "ignored, as since Kafka 4.0: `mainstem configs --alter --delete-config` does it"
     )
-    parser.flag("--json", "print --list and --describe as JSON")
+    parser.flag("--json", "print the result as JSON; for --create, --alter and --delete the names of topics")
     return parser
 
 
@@ -110,7 +111,6 @@ def check(parser: Parser, options: argparse.Namespace, action: str) -> None:
         "--exclude-internal": ("--list", "--describe"),
         "--topics-with-overrides": describe_only,
         "--topic-id": describe_only,
-        "--json": ("--list", "--describe"),
     }
     parser.only(options, action, allowed | dict.fromkeys(REPORTS, describe_only))
     if options.delete_config:
@@ -136,11 +136,17 @@ def run(admin: Admin, options: argparse.Namespace, action: str) -> None:
             describe(admin, admin.topic_admin.describe(described(admin, options), limit), options)
         case "--alter":
             assignment = assignments(options.replica_assignment)
-            for topic in admin.describe_topics(existing(admin, options)):
+            names = existing(admin, options)
+            for topic in admin.describe_topics(names):
                 added = assignment[len(topic.partitions) :]
                 admin.topic_admin.add_partitions(topic.name, options.partitions, added)
+            if options.json:
+                print_json(names)
         case "--delete":
-            admin.topic_admin.delete(existing(admin, options))
+            names = existing(admin, options)
+            admin.topic_admin.delete(names)
+            if options.json:
+                print_json(names)
 
 
 def matching(admin: Admin, options: argparse.Namespace) -> list[str]:
@@ -181,7 +187,7 @@ def described(admin: Admin, options: argparse.Namespace) -> list[str]:
 
 def create(admin: Admin, options: argparse.Namespace) -> None:
     if "." in options.topic or "_" in options.topic:
-        print(COLLISION_WARNING)
+        print(COLLISION_WARNING, file=sys.stderr if options.json else sys.stdout)
     if options.replication_factor is not None and not 1 <= options.replication_factor <= REPLICATION_FACTOR_MAX:
         raise TopicCommandError(f"The replication factor must be between 1 and {REPLICATION_FACTOR_MAX} inclusive")
     if options.partitions is not None and options.partitions < 1:
@@ -204,9 +210,14 @@ def create(admin: Admin, options: argparse.Namespace) -> None:
         )
     except RefusedError as error:
         if error.code is ErrorCode.TOPIC_ALREADY_EXISTS and options.if_not_exists:
+            if options.json:
+                print_json([])
             return
         raise
-    print(f"Created topic {options.topic}.")
+    if options.json:
+        print_json([options.topic])
+    else:
+        print(f"Created topic {options.topic}.")
 
 
 def assignments(text: str | None) -> list[list[int]]:

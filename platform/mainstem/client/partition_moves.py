@@ -26,6 +26,8 @@ from mainstem.wire.schema import Message
 
 ELECTIONS = {"preferred": 0, "unclean": 1}
 """Numbers of the protocol."""
+FACTOR_SINCE = 1
+"""The version of AlterPartitionReassignments that can forbid another replication factor (KIP-860)."""
 Outcome = dict[TopicPartition, RefusedError | None]
 """What went wrong with each partition, None where nothing did."""
 
@@ -56,8 +58,17 @@ def elect_leaders(cluster: Cluster, election: str, partitions: Iterable[TopicPar
     }
 
 
-def reassign(cluster: Cluster, replicas: Mapping[TopicPartition, Sequence[int] | None]) -> Outcome:
-    """Gives partitions to these brokers; None takes a reassignment back. Raises: UnreachableError, RefusedError."""
+def reassign(
+    cluster: Cluster, replicas: Mapping[TopicPartition, Sequence[int] | None], *, may_change_factor: bool = True
+) -> Outcome:
+    """Gives partitions to these brokers; None takes a reassignment back.
+
+    `may_change_factor`: whether a partition may get more or fewer replicas than it has.
+    Raises: UnreachableError, RefusedError, also if the broker is too old to forbid that.
+    """
+    served = cluster.any_broker().served().get(ApiKey.ALTER_PARTITION_REASSIGNMENTS, (0, 0))[1]
+    if not may_change_factor and served < FACTOR_SINCE:
+        raise RefusedError(ErrorCode.UNSUPPORTED_VERSION, "the broker is too old to forbid another replication factor")
     topics = [
         ReassignableTopic(
             name=topic,
@@ -68,7 +79,9 @@ def reassign(cluster: Cluster, replicas: Mapping[TopicPartition, Sequence[int] |
         )
         for topic, numbers in by_topic(replicas).items()
     ]
-    request = AlterPartitionReassignmentsRequest(timeout_ms=cluster.api_timeout_ms, topics=topics)
+    request = AlterPartitionReassignmentsRequest(
+        timeout_ms=cluster.api_timeout_ms, topics=topics, allow_replication_factor_change=may_change_factor
+    )
     answer = cluster.ask_controller(ApiKey.ALTER_PARTITION_REASSIGNMENTS, request, _error_of)
     assert isinstance(answer, AlterPartitionReassignmentsResponse), answer
     check(answer.error_code, answer.error_message)

@@ -38,6 +38,7 @@ class ProtocolConnection:
         self._correlation_id = 0
         self._ranges: dict[int, tuple[int, int]] = {}
         properties = properties or {}
+        self._client_id = properties.get("client.id", CLIENT_ID).encode()
         security = properties.get("security.protocol", "PLAINTEXT").upper()
         try:
             self._socket = socket.create_connection((host, port), timeout_s)
@@ -98,8 +99,7 @@ class ProtocolConnection:
     def _exchange(self, api: ApiKey, version: int, request: Message) -> Message:
         self._correlation_id += 1
         is_flexible = version >= FLEXIBLE_FROM[api]
-        client_id = CLIENT_ID.encode()
-        header = _HEADER.pack(api, version, self._correlation_id, len(client_id)) + client_id
+        header = _HEADER.pack(api, version, self._correlation_id, len(self._client_id)) + self._client_id
         body = header + (b"\0" if is_flexible else b"") + encode(request_schema(api), version, request)
         try:
             self._socket.sendall(_INT32.pack(len(body)) + body)

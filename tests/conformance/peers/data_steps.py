@@ -58,6 +58,7 @@ CLUSTER_STEPS = [
     Step(f"{MOVE} --list"),
     Step(f"{MOVE} --generate --topics-to-move-json-file {{folder}}/move.json --broker-list 1"),
     Step(f"{MOVE} --execute --reassignment-json-file {{folder}}/plan.json"),
+    Step(f"{MOVE} --execute --reassignment-json-file {{folder}}/plan.json --disallow-replication-factor-change"),
     Step(f"{MOVE} --verify --reassignment-json-file {{folder}}/plan.json"),
     Step(f"{MOVE} --cancel --reassignment-json-file {{folder}}/plan.json"),
     Step(
@@ -134,13 +135,13 @@ CONSOLE_STEPS = [
     Step(
         "kafka-producer-perf-test --topic perf-{who} --num-records 100 --record-size 10 --throughput -1"
         " --producer-props bootstrap.servers={bootstrap}",
-        compares=False,
+        is_measured=True,
         says="100 records sent, ",
     ),
     Step(
         "kafka-producer-perf-test --topic perf-{who} --num-records 10 --payload-file {folder}/lines.txt --throughput 1000"
         " --producer-props bootstrap.servers={bootstrap} acks=1",
-        compares=False,
+        is_measured=True,
         says="10 records sent, ",
     ),
     Step(
@@ -150,7 +151,9 @@ CONSOLE_STEPS = [
         compares=False,
     ),
     Step(
-        "kafka-consumer-perf-test --topic perf-{who} --messages 100", compares=False, says="data.consumed.in.MB, MB.sec"
+        "kafka-consumer-perf-test --topic perf-{who} --messages 100",
+        is_measured=True,
+        says="data.consumed.in.MB, MB.sec",
     ),
     Step("kafka-consumer-perf-test --topic t", says='Missing required argument "[messages]"', compares=False),
     Step("kafka-verifiable-producer --topic ver-{who} --max-messages 3"),

@@ -31,7 +31,7 @@ class Step:
 
     `is_sorted`: the order of lines is left to chance by Kafka's tool. `says`: what must be in the output or on standard
     error of each. `compares`: whether standard output must be the same, on the same broker and on the other. `needs`: the
-    key of a request without which a broker cannot be asked this.
+    key of a request without which a broker cannot be asked this. `is_measured`: its numbers are those of a measurement.
     """
 
     line: str
@@ -41,6 +41,7 @@ class Step:
     compares: bool = True
     compares_brokers: bool = True
     needs: int | None = None
+    is_measured: bool = False
 
     def words(self, who: str, bootstrap: str, folder: Path) -> list[str]:
         return [
@@ -77,6 +78,7 @@ def run_step(step: Step, who: str, bootstrap: str, folder: Path) -> Finished:
 
 _CHANCE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "U" * 36),
+    (re.compile(r"(Reading payloads from: ).*/"), r"\1FOLDER/"),
     (re.compile(r"(TopicId: )\S{22}"), r"\1ID"),
     (re.compile(r"(Cluster ID: )\S{22}"), r"\1ID"),
     (re.compile(r"\b1[78]\d{11}\b"), "T" * 13),
@@ -91,7 +93,7 @@ _CHANCE = (
 )
 
 
-def normalised(text: str, who: str, bootstrap: str, *, is_sorted: bool) -> list[str]:
+def normalised(text: str, step: Step, who: str, bootstrap: str) -> list[str]:
     """Lines without what time, chance, the runner and the port put into them; those about the other runner are left out."""
     other = OURS if who == JAVA else JAVA
     port = bootstrap.rpartition(":")[2]
@@ -112,7 +114,9 @@ def normalised(text: str, who: str, bootstrap: str, *, is_sorted: bool) -> list[
         if line.startswith('{"brokers":'):
             line = _with_partitions_in_order(line)
         lines.append(re.sub(rf"\b{port}\b", "PORT ", line))
-    return sorted(lines) if is_sorted else lines
+    if step.is_measured:
+        lines = [re.sub(r"(?<![\w.])\d+(?:\.\d+)?", "N", line) for line in lines]
+    return sorted(lines) if step.is_sorted else lines
 
 
 def _with_partitions_in_order(line: str) -> str:

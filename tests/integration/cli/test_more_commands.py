@@ -287,3 +287,26 @@ def test_api_versions(mainstem: Run) -> None:
     produce = next(each for each in document["apis"] if each["key"] == 0)
     assert produce == {"key": 0, "name": "Produce", "min": 0, "max": 13}
     assert "\tProduce(0): 0 to 13 [usable: 13],\n" in mainstem("broker-api-versions").out
+
+
+def test_what_changes_something_says_so_as_json(mainstem: Run, tmp_path: Path) -> None:
+    assert json.loads(mainstem("topics --create --topic said.so --json").out) == ["said.so"]
+    assert json.loads(mainstem("topics --create --topic said.so --if-not-exists --json").out) == []
+    again = mainstem("topics --create --topic said.so --json")
+    assert (again.status, again.out) == (1, "")
+    assert "already exists" in again.err
+    assert json.loads(mainstem("topics --alter --topic said.so --partitions 2 --json").out) == ["said.so"]
+    changed = json.loads(mainstem("configs --alter --topic said.so --add-config retention.ms=5 --json").out)
+    assert (changed["added"], changed["deleted"]) == ({"retention.ms": "5"}, [])
+    sent = json.loads(mainstem("console-producer --topic said.so --json", b"one\ntwo\n").out)
+    assert sent == {"topic": "said.so", "sent": 2, "failed": 0}
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"partitions": [{"topic": "said.so", "partition": 0, "replicas": [1]}]}))
+    before = json.loads(mainstem(f"reassign-partitions --execute --reassignment-json-file {plan} --json").out)
+    assert before["partitions"][0]["replicas"] == [1]
+    (progress,) = json.loads(mainstem(f"reassign-partitions --verify --reassignment-json-file {plan} --json").out)
+    assert progress["state"] == "completed"
+    assert json.loads(mainstem(f"reassign-partitions --cancel --reassignment-json-file {plan} --json").out) == []
+    (feature,) = json.loads(mainstem("features upgrade --feature no.such=1 --json").out)
+    assert (feature["feature"], feature["level"], feature["error"] is None) == ("no.such", 1, False)
+    assert json.loads(mainstem("topics --delete --topic said.so --json").out) == ["said.so"]

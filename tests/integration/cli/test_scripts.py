@@ -5,6 +5,7 @@ Only the port is another than the printed 9092, so that two runs of these tests 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -284,6 +285,10 @@ def test_log_directories_are_formatted_once(tmp_path: Path, capsys: pytest.Captu
     assert "is already formatted. Use --ignore-formatted" in capsys.readouterr().err
     assert main([*line, "--ignore-formatted"]) == 0
     assert capsys.readouterr().out == "All of the log directories are already formatted.\n"
+    assert main([*line, "--ignore-formatted", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"cluster_id": cluster_id, "formatted": []}
+    assert main(["storage", "info", "-c", str(properties), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[str(tmp_path / "a")]["cluster.id"] == cluster_id
     assert main(["storage", "info", "-c", str(properties)]) == 0
     assert f"cluster.id={cluster_id}" in capsys.readouterr().out
 

@@ -11,13 +11,13 @@ import pytest
 
 from mainstem.cli import main as command_line
 from mainstem.cli.arguments import Parser
+from mainstem.cli.complete import parser_of
 from mainstem.cli.main import COMMANDS, main
 
-KAFKAS_TOOLS = ["topics", "configs", "console-producer", "console-consumer", "consumer-groups"]
 NOBODY = "--bootstrap-server 127.0.0.1:1"
 
 
-@pytest.mark.parametrize("name", ["broker", "plugins", *KAFKAS_TOOLS])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("run", "demo")])
 def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
@@ -42,9 +42,22 @@ def test_an_unknown_command_is_refused_with_the_near_one(capsys: pytest.CaptureF
     assert "there is no command topic; did you mean topics?" in capsys.readouterr().err
 
 
-def test_kafkas_own_script_names_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+def test_kafkas_own_script_names_are_understood(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["kafka-topics.sh", "--help"]) == 0
     assert "usage: mainstem topics" in capsys.readouterr().out
+    assert main(["kafka-server-start.sh", "--help"]) == 0
+    assert "usage: mainstem broker" in capsys.readouterr().out
+    monkeypatch.setenv("LOG_DIR", str(tmp_path))
+    assert main(["kafka-server-stop.sh"]) == 1
+    assert capsys.readouterr().out == "No kafka server to stop\n"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("run", "demo")])
+def test_every_command_tells_its_version_as_kafkas_tools_do(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--version"]) == 0
+    assert capsys.readouterr().out.startswith("4.1.0 (mainstem 0.")
 
 
 @pytest.mark.parametrize(
@@ -199,3 +212,19 @@ def test_starting_a_broker_imports_no_client_library() -> None:
 def test_commands_look_for_a_broker_where_one_listens_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topics", "--help"]) == 0
     assert "(default: localhost:9092)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in COMMANDS
+        # These start something, print scripts, or print JSON in any case.
+        if name
+        not in ("broker", "run", "demo", "install-scripts", "completion", "verifiable-producer", "verifiable-consumer")
+    ],
+)
+def test_every_command_that_has_a_result_prints_it_as_json(name: str) -> None:
+    parser = parser_of(name)
+    assert parser is not None
+    assert "--json" in {flag for action in parser.flags() for flag in action.option_strings}

@@ -144,3 +144,9 @@ def test_any_bytes_without_separators_come_back(key: bytes, value: bytes) -> Non
     record = RECORD._replace(key=key, value=value)
     line = printed(record, print_key="true").removesuffix(b"\n").decode("utf-8", "surrogateescape")
     assert read(line, parse_key="true") == Record(key, value, ())
+
+
+def test_settings_of_deserializers_are_passed_over() -> None:
+    assert RecordFormat.read({"key.deserializer.encoding": "UTF-16", "print.key": "true"}) == RecordFormat(
+        print_key=True
+    )
