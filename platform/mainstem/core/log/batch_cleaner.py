@@ -76,7 +76,9 @@ class BatchCleaner:
             self.records_read += len(records)
             kept = records if header.is_control else self._newest(records, has_passed)
             self.records_kept += len(kept)
-            needs_horizon = horizon < 0 and (has_no_meaning if header.is_control else self._has_tombstones(header, kept))
+            needs_horizon = horizon < 0 and (
+                has_no_meaning if header.is_control else self._has_tombstones(header, kept)
+            )
             if kept and needs_horizon:
                 return rebuild(header, kept, delete_horizon_ms=self._horizon_ms)
             if kept and len(kept) == len(records):
@@ -102,7 +104,7 @@ class BatchCleaner:
         return kept
 
     def _has_tombstones(self, header: BatchHeader, kept: Sequence[BatchRecord]) -> bool:
-        """Where the map was full within the batch, later tombstones have not removed anything yet: their time begins when they do."""
+        """Tombstones of a batch within which the map was full may not have removed anything yet: their time begins later."""
         return header.last_offset <= self._offsets.latest_offset and any(record.value is None for record in kept)
 
     def _must_stay(self, header: BatchHeader) -> bool:
