@@ -14,7 +14,6 @@ from virtual_time import Time
 
 from mainstem.core.group.settings import GroupSettings
 from mainstem.core.group.shard import GroupShard
-from mainstem.core.log.transactions import build_marker
 from mainstem.core.txn.commands import AddPartitions, CompleteTransaction, VerifyPartitions
 from mainstem.core.txn.settings import TransactionSettings
 from mainstem.core.txn.shard import TransactionShard
@@ -140,14 +139,7 @@ class Broker:
                 done(ErrorCode.NOT_LEADER_OR_FOLLOWER)
             return
         log = self.logs[partition]
-        batch = build_marker(
-            marker.producer_id,
-            marker.producer_epoch,
-            self.time.now_ms(),
-            is_commit=marker.is_commit,
-            coordinator_epoch=marker.coordinator_epoch,
-        )
-        outcome = log.append_batch(batch)
+        outcome = log.append_batch(marker.batch(self.time.now_ms()))
         if outcome.error is not ErrorCode.NONE:
             done(outcome.error)
         else:
