@@ -1,15 +1,13 @@
 """Members of groups as raw requests, and what a broker told them, in words that do not depend on the broker."""
 
-import itertools
-import socket
 import struct
 import time
 from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
+from raw_connection import RawConnection
 
 from mainstem.wire.apis import ApiKey
-from mainstem.wire.codec import decode, encode, request_schema, response_schema
 from mainstem.wire.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from mainstem.wire.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
 from mainstem.wire.messages.describe_groups import DescribeGroupsRequest
@@ -36,40 +34,18 @@ NOT_READY = {14, 15, 16}
 TOPIC = "orders-like-kafka"
 
 
-class Speaker:
+class Speaker(RawConnection):
     """One connection in raw requests, and everything it was told, in words that do not depend on the broker."""
 
     def __init__(self, bootstrap: str, group: str) -> None:
+        super().__init__(bootstrap)
         self.group = group
         self.told: list[Any] = []
         self.owned: dict[str, dict[bytes, list[int]]] = {}
-        host, port = bootstrap.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), TIMEOUT_S)
-        self._numbers = itertools.count()
         self.admin = admin = AdminClient({"bootstrap.servers": bootstrap})
         if TOPIC not in admin.list_topics(timeout=TIMEOUT_S).topics:
             admin.create_topics([NewTopic(TOPIC, 4, 1)])[TOPIC].result(TIMEOUT_S)
         self._retried(ApiKey.FIND_COORDINATOR, 2, FindCoordinatorRequest(key=self.group))
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def ask(self, api: ApiKey, version: int, message: Any) -> Any:
-        schema = request_schema(api)
-        head = struct.pack(">hhihs", api, version, next(self._numbers), 1, b"c")
-        frame = head + (b"\0" if version >= schema.flexible_from else b"") + encode(schema, version, message)
-        self._socket.sendall(struct.pack(">i", len(frame)) + frame)
-        answer = self._take(struct.unpack(">i", self._take(4))[0])
-        schema = response_schema(api)
-        return decode(schema, version, memoryview(answer), 5 if version >= schema.flexible_from else 4)
-
-    def _take(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = self._socket.recv(size - len(data))
-            assert part, "the broker hung up"
-            data += part
-        return data
 
     def _retried(self, api: ApiKey, version: int, message: Any) -> Any:
         ends = time.monotonic() + TIMEOUT_S

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from typing import Any
+
+from raw_connection import RawConnection
 
 from mainstem.model import records
 from mainstem.model.batch import TRANSACTIONAL_BIT
 from mainstem.model.errors import ErrorCode
-from mainstem.wire import codec
-from mainstem.wire.apis import FLEXIBLE_FROM, ApiKey
+from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages import (
     describe_transactions,
     end_txn,
@@ -25,44 +24,8 @@ NOW_MS = 1_700_000_000_000
 COMES_BACK = (E.CONCURRENT_TRANSACTIONS, E.COORDINATOR_LOAD_IN_PROGRESS, E.NOT_COORDINATOR)
 
 
-class Client:
-    """One connection; several requests may be under way."""
-
-    def __init__(self, bootstrap: str) -> None:
-        host, port = bootstrap.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
-        self._sent: list[tuple[ApiKey, int]] = []
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def send(self, api: ApiKey, version: int, request: Any) -> None:
-        body = struct.pack(">hhih", api, version, len(self._sent), 1) + b"c"
-        if version >= FLEXIBLE_FROM[api]:
-            body += b"\0"
-        body += codec.encode(codec.request_schema(api), version, request)
-        self._socket.sendall(struct.pack(">i", len(body)) + body)
-        self._sent.append((api, version))
-
-    def receive(self) -> Any:
-        api, version = self._sent.pop(0)
-        (size,) = struct.unpack(">i", self._exactly(4))
-        reply = self._exactly(size)
-        return codec.decode(codec.response_schema(api), version, memoryview(reply), 4 + (version >= FLEXIBLE_FROM[api]))
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            got = self._socket.recv(size - len(data))
-            assert got, "the broker hung up"
-            data += got
-        return data
-
-    def ask(self, api: ApiKey, version: int, request: Any) -> Any:
-        self.send(api, version, request)
-        return self.receive()
-
-    # --- shorthands ---------------------------------------------------------------------------------------------------
+class Client(RawConnection):
+    """A connection with words for what transactions need."""
 
     def init(
         self, transactional_id: str | None, version: int = 5, **fields: Any
@@ -119,7 +82,7 @@ class Client:
             timeout_ms=1_000,
             topic_data=[produce.TopicProduceData(name=topic, partition_data=data)],
         )
-        self.send(ApiKey.PRODUCE, version, request)
+        self.send(ApiKey.PRODUCE, version, request, is_answered=acks != 0)
 
     def written(self) -> dict[int, tuple[ErrorCode, int]]:
         (found,) = self.receive().responses
