@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from mainstem.api.sensor import Metric, Sample, Sensor
 from mainstem.broker.services import Services
 from mainstem.core.group.classic_state import ClassicGroup, GroupState
 from mainstem.core.group.consumer_state import ConsumerGroup, ConsumerGroupState
 from mainstem.core.group.counters import GroupCounters
+from mainstem.core.log.producer_state import ProducerEntry
 from mainstem.core.txn.records import TransactionState
 from mainstem.model.errors import StorageError
 from mainstem.runtime.partition import Partition
@@ -31,6 +32,11 @@ def register(sensor: Sensor, services: Services) -> None:
     _register_groups(sensor, services)
     _register_group_counters(sensor, services)
     _register_transactions(sensor, services)
+
+
+def has_late_transaction(producers: Iterable[ProducerEntry], before_ms: int) -> bool:
+    """Whether a producer with an open transaction has written nothing since `before_ms`."""
+    return any(entry.current_txn_first_offset >= 0 and entry.last_timestamp < before_ms for entry in producers)
 
 
 def _register_groups(sensor: Sensor, services: Services) -> None:
@@ -78,12 +84,8 @@ def _register_group_counters(sensor: Sensor, services: Services) -> None:
 def _register_transactions(sensor: Sensor, services: Services) -> None:
     limit_ms = services.config.transaction_max_timeout_ms + LATE_TRANSACTION_BUFFER_MS
 
-    def has_late_transaction(partition: Partition) -> bool:
-        before_ms = services.clock.now_ms() - limit_ms
-        return any(
-            entry.current_txn_first_offset >= 0 and entry.last_timestamp < before_ms
-            for entry in partition.state.producers.entries.values()
-        )
+    def is_late(partition: Partition) -> bool:
+        return has_late_transaction(partition.state.producers.entries.values(), services.clock.now_ms() - limit_ms)
 
     def over_partitions(metric: Metric, value: Callable[[Partition], int]) -> None:
         def read() -> list[Sample]:
@@ -105,5 +107,5 @@ def _register_transactions(sensor: Sensor, services: Services) -> None:
         return [Sample((state.label,), counts[state]) for state in TransactionState if state not in hidden]
 
     over_partitions(m.PRODUCER_IDS, lambda partition: len(partition.state.producers.entries))
-    over_partitions(m.LATE_TRANSACTIONS, has_late_transaction)
+    over_partitions(m.LATE_TRANSACTIONS, is_late)
     sensor.register(m.TRANSACTIONAL_IDS, by_state)
