@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from violation import Violation
+
 from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
 from mainstem.core.group.commands import (
     CommitOffsets,
@@ -218,7 +220,7 @@ class ConsumerClient(Client):
             case ErrorCode.FENCED_INSTANCE_ID:
                 self.is_alive = False
             case _:
-                raise self.simulation.ground.Violation(f"{self.name} was told {error}")
+                raise Violation(f"{self.name} was told {error}")
 
     def _reconcile(self) -> None:
         """What has to go goes first, after the application was asked; only then is the rest taken."""
