@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 def validate_regex(text: str) -> int:
     """By the engine that brokers ask (RE2)."""
     # Imported late: the other actions do without it, and it takes a while.
-    from mainstem.core.group.regular_expression import regex_problem
+    from mainstem.core.regular_expression import regex_problem
 
     problem = regex_problem(text)
     outcome = "valid" if problem is None else f"invalid: {problem}"

@@ -85,6 +85,16 @@ class EndMarker(NamedTuple):
     coordinator_epoch: int
     is_commit: bool
 
+    def batch(self, now_ms: int) -> bytes:
+        """The control batch that says it."""
+        return build_marker(
+            self.producer_id,
+            self.producer_epoch,
+            now_ms,
+            is_commit=self.is_commit,
+            coordinator_epoch=self.coordinator_epoch,
+        )
+
 
 class _Pending(NamedTuple):
     """What has waited `since_ms` (monotonic) until `offset` is committed, and timers of those who are to be answered."""
@@ -204,15 +214,8 @@ class CoordinatorShard(Generic[Record]):
 
     def end_transaction(self, marker: EndMarker, done: Callable[[ErrorCode], None]) -> None:
         """Write a transaction's end into this log; `done` is told once it is committed, or why it cannot be."""
-        batch = build_marker(
-            marker.producer_id,
-            marker.producer_epoch,
-            self._clock.now_ms(),
-            is_commit=marker.is_commit,
-            coordinator_epoch=marker.coordinator_epoch,
-        )
         try:
-            outcome = self.partition.append_batch(batch)
+            outcome = self.partition.append_batch(marker.batch(self._clock.now_ms()))
         except StorageError as error:
             done(ErrorCode.KAFKA_STORAGE_ERROR)
             self._lost(str(error))

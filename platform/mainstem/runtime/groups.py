@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
@@ -41,7 +41,7 @@ from mainstem.model.compression import Codec
 from mainstem.model.configs.broker import MINUTE_MS, BrokerConfig
 from mainstem.model.configs.consumer_group_keys import ASSIGNOR_NAMES
 from mainstem.model.errors import ErrorCode, RequestError
-from mainstem.model.ids import TopicPartition
+from mainstem.model.ids import TopicPartition, topic_id_text
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.coordinator import CoordinatorRuntime
 from mainstem.runtime.coordinator_shard import EndMarker, RecordFormat, ShardSettings
@@ -147,8 +147,9 @@ class Groups:
         return f"{client_id if group_instance_id is None else group_instance_id}-{self._new_uuid()}"
 
     def new_consumer_member_id(self) -> str:
-        """For consumers that do not choose their id themselves (ConsumerGroupHeartbeat 0)."""
-        return str(self._new_uuid())
+        """For consumers that do not choose their id themselves (ConsumerGroupHeartbeat 0), in the form of Kafka's `Uuid`."""
+        value = self._new_uuid()
+        return topic_id_text(value.bytes) if isinstance(value, UUID) else str(value)
 
     def partition_for(self, group_id: str) -> int:
         return self._topic.partition_for(group_id)

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Protocol
 
 from mainstem.api.context import Clock, Log
-from mainstem.core.log.transactions import build_marker
 from mainstem.core.txn.commands import WriteMarkers
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicPartition
@@ -52,15 +51,8 @@ class LocalMarkers:
         if partition.topic == GROUP_OFFSETS_TOPIC:
             self._groups.end_transaction(partition.partition, marker, lambda error: done(_told(error)))
             return
-        batch = build_marker(
-            marker.producer_id,
-            marker.producer_epoch,
-            self._clock.now_ms(),
-            is_commit=marker.is_commit,
-            coordinator_epoch=marker.coordinator_epoch,
-        )
         try:
-            outcome = hosted.append_batch(batch)
+            outcome = hosted.append_batch(marker.batch(self._clock.now_ms()))
         except StorageError:
             done(ErrorCode.KAFKA_STORAGE_ERROR)
             return

@@ -261,7 +261,8 @@ def test_a_group_lives_on_when_the_broker_restarts(join, tmp_path: Path, fresh_n
 def test_a_live_group_changes_to_the_consumer_protocol_and_back(join, admin, new_topic, fresh_name, eventually):
     """A rolling upgrade and its undoing: members are replaced one by one, and all the time the partitions are shared."""
     topic, group = new_topic(4), fresh_name()
-    classic = {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"}
+    # librdkafka's cooperative-sticky puts data of its own into assignments, for which Kafka, too, refuses to upgrade a group.
+    classic = {"group.protocol": "classic", "partition.assignment.strategy": "range"}
     old = [join(group, topic, **classic), join(group, topic, **classic)]
     eventually("classic members share", lambda: shared(old, {topic: 4}), poll_all(*old))
     assert describe(admin, group).type is ConsumerGroupType.CLASSIC

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from typing import Any
 
+from violation import Violation
+
 from mainstem.core.group.commands import CommitTransactionalOffsets, OffsetToCommit
 from mainstem.core.txn.commands import AddPartitions, EndTransaction, InitProducerId, ProducerIdAndEpoch
 from mainstem.model.errors import ErrorCode
@@ -41,10 +43,9 @@ class Transaction:
 
 
 class Judge:
-    def __init__(self, violation: type[AssertionError], logs: Any, groups: Callable[[], Any]) -> None:
+    def __init__(self, logs: Any, groups: Callable[[], Any]) -> None:
         self.transactions: dict[str, Transaction] = {}
         self.committed = self.aborted = self.unknown = 0
-        self._violation = violation
         self._logs = logs
         self._groups = groups
         self._stable: dict[TopicPartition, int] = {}
@@ -59,7 +60,7 @@ class Judge:
     def moved(self, log: Any) -> None:
         name, stable = log.topic_partition, log.last_stable_offset
         if stable < self._stable.get(name, 0):
-            raise self._violation(f"the last stable offset of {name} went back to {stable}")
+            raise Violation(f"the last stable offset of {name} went back to {stable}")
         self._stable[name] = stable
 
     def look(self) -> Counter[str]:
@@ -72,23 +73,23 @@ class Judge:
         for value in seen:
             found = self.transactions[value.rpartition("#")[0]]
             if not found.asked_to_commit or found.outcome == "aborted":
-                raise self._violation(f"{value} of a transaction that was not committed can be read")
+                raise Violation(f"{value} of a transaction that was not committed can be read")
         return seen
 
     def check_end(self) -> None:
         for name, log in self._logs.items():
             if log.last_stable_offset != log.log_end_offset:
-                raise self._violation(f"{name} hangs at {log.last_stable_offset} of {log.log_end_offset}")
+                raise Violation(f"{name} hangs at {log.last_stable_offset} of {log.log_end_offset}")
         seen = self.look()
         if any(count > 1 for count in seen.values()):
-            raise self._violation(f"read twice: {[v for v, c in seen.items() if c > 1]}")
+            raise Violation(f"read twice: {[v for v, c in seen.items() if c > 1]}")
         newest: dict[str, Transaction] = {}
         for found in self.transactions.values():
             read = [value for value in found.values if value in seen]
             if found.outcome == "committed" and len(read) != len(found.values):
-                raise self._violation(f"{found.name} is committed, only {read} of {found.values} can be read")
+                raise Violation(f"{found.name} is committed, only {read} of {found.values} can be read")
             if read and len(read) != len(found.values):
-                raise self._violation(f"{found.name} is torn: only {read} of {found.values} can be read")
+                raise Violation(f"{found.name} is torn: only {read} of {found.values} can be read")
             is_visible = bool(read) or found.outcome == "committed"
             if is_visible and found.has_offsets:
                 newest[found.transactional_id] = found
@@ -102,10 +103,10 @@ class Judge:
             kept = self._groups().offsets.of_group(f"g-{transactional_id}")
             metadata = [entry.stored.metadata for entry in kept.values()]
             if metadata != [found.name]:
-                raise self._violation(f"offsets of {metadata} count, {found.name} was committed last")
+                raise Violation(f"offsets of {metadata} count, {found.name} was committed last")
         for transactional_id in {t.transactional_id for t in self.transactions.values()} - set(newest):
             if self._groups().offsets.of_group(f"g-{transactional_id}"):
-                raise self._violation(f"offsets of {transactional_id} count, nothing was committed")
+                raise Violation(f"offsets of {transactional_id} count, nothing was committed")
 
 
 class Producer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from planted_bugs import find_planted_bug
 
 from mainstem.core.group.offset_store import OffsetStore
 from mainstem.core.log.producer_state import ProducerStates
@@ -131,10 +132,4 @@ def test_a_planted_bug_is_found(
     plant: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     plant(monkeypatch)
-    for seed in SEEDS:
-        try:
-            simulate(seed)
-        except AssertionError as found:
-            print(f"seed {seed}: {found}")
-            return
-    pytest.fail(f"{plant.__doc__} Nobody noticed in {len(SEEDS)} seeds.")
+    find_planted_bug(simulate, SEEDS, plant.__doc__)

@@ -295,6 +295,21 @@ TestCompaction = Compaction.TestCase
 TestCompaction.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
+def test_the_time_of_a_tombstone_begins_when_it_removes_something() -> None:
+    """The map is full within a batch: what lies behind has to be there for readers after the pass that gets to it."""
+    log = CompactedLog(map_entries=3, delete_retention_ms="1000")
+    log.append([(key, None) for key in (b"a", b"b", b"c", b"d")])
+    log.roll()
+    log.compact()
+    log.now_ms += 1001
+    log.compact()
+    assert [row.key for row in log.rows()][-1:] == [b"d"]
+    log.now_ms += 1001
+    log.compact()
+    log.compact()
+    assert [row for row in log.rows() if row.value is None] == []
+
+
 def test_the_model_finds_tombstones_that_are_dropped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug: the horizon is taken for passed from the beginning."""
     kept = batch_cleaner.BatchCleaner._newest

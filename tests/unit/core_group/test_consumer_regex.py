@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mainstem.core.group.consumer_records import RegexRemoved, RegexStored
-from mainstem.core.group.regular_expression import matching_topics, regex_problem
+from mainstem.core.regular_expression import matching_names, regex_problem
 from mainstem.model.errors import ErrorCode
 
 JOIN = {"topics": None, "rebalance_timeout_ms": 60_000}
@@ -28,9 +28,9 @@ def test_a_regex_is_resolved_a_moment_later(bench: Any) -> None:
 
 
 def test_names_match_as_a_whole(bench: Any) -> None:
-    assert matching_topics("b", ["abc", "b", "bb"]) == {"b"}
-    assert matching_topics("^a|c$", ["a", "c", "ac", "abc"]) == {"a", "c"}
-    assert matching_topics("(?i)ORDERS", ["orders", "Orders", "orders2"]) == {"orders", "Orders"}
+    assert matching_names("b", ["abc", "b", "bb"]) == {"b"}
+    assert matching_names("^a|c$", ["a", "c", "ac", "abc"]) == {"a", "c"}
+    assert matching_names("(?i)ORDERS", ["orders", "Orders", "orders2"]) == {"orders", "Orders"}
 
 
 @pytest.mark.parametrize("regex", ["(", "[z-a]", "*a", "a{2,1}", r"(?=look)", r"\1", "a**"])
@@ -45,7 +45,7 @@ def test_a_regex_that_does_not_compile_is_refused(bench: Any, regex: str) -> Non
 
 def test_a_regex_that_takes_others_for_ever_takes_no_time() -> None:
     """Backtracking engines need 2^40 steps here."""
-    assert matching_topics("(a*)*b", ["a" * 200]) == frozenset()
+    assert matching_names("(a*)*b", ["a" * 200]) == frozenset()
 
 
 def test_new_topics_are_found_by_whoever_calls_in_ten_seconds_later(bench: Any) -> None:

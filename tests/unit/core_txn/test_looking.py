@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -43,9 +42,9 @@ def test_describe(bench: Any) -> None:
         ({"duration_ms": 0}, ["empty", "long", "short"]),
         ({"duration_ms": 100}, ["empty", "long"]),
         ({"duration_ms": 1_000}, ["empty"]),
-        ({"pattern": re.compile("s.*|l...")}, ["long", "short"]),
-        ({"pattern": re.compile("hort")}, []),
-        ({"pattern": re.compile("l.*"), "states": frozenset({S.EMPTY})}, []),
+        ({"pattern": "s.*|l..."}, ["long", "short"]),
+        ({"pattern": "hort"}, []),
+        ({"pattern": "l.*", "states": frozenset({S.EMPTY})}, []),
     ],
 )
 def test_list(bench: Any, filters: dict[str, Any], expected: list[str]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mainstem.core.log.transactions import build_marker
 from mainstem.model import records
+from mainstem.model.batch import TRANSACTIONAL_BIT
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.topic import TopicConfig
 from mainstem.model.errors import ErrorCode, StorageError
@@ -195,6 +197,50 @@ async def test_fetch_waits_for_min_bytes_and_is_completed_once(make_partition: A
     partition.append_batch(one)
     assert calls == [1]
     assert partition.fetch_waiters == set()
+
+
+class TestWaitingForCommittedRecords:
+    """A read_committed Fetch: an open transaction of producer 7 holds back what is behind it."""
+
+    BEGIN = batch(producer_id=7, producer_epoch=0, base_sequence=0, attributes=TRANSACTIONAL_BIT)
+    END = build_marker(7, 0, 0, is_commit=True, coordinator_epoch=0)
+
+    async def test_what_is_held_back_wakes_nobody_its_marker_does(self, make_partition: Any) -> None:
+        partition = make_partition(is_durable=False)
+        partition.append_batch(self.BEGIN)
+        calls: list[int] = []
+        DelayedFetch([partition], 1, 60_000, lambda: calls.append(1), is_stable=True)
+        for _ in range(3):
+            partition.append_batch(batch())
+        assert calls == []
+        partition.append_batch(self.END)
+        assert calls == [1]
+
+    async def test_what_was_held_back_before_counts_as_enough(self, make_partition: Any) -> None:
+        partition = make_partition(is_durable=False)
+        partition.append_batch(self.BEGIN)
+        partition.append_batch(batch(value=b"x" * 10_000))
+        calls: list[int] = []
+        DelayedFetch([partition], 5_000, 60_000, lambda: calls.append(1), is_stable=True)
+        partition.append_batch(self.END)
+        assert calls == [1]
+
+    async def test_without_transactions_min_bytes_is_waited_for(self, make_partition: Any) -> None:
+        partition = make_partition(is_durable=False)
+        calls: list[int] = []
+        one = batch(value=b"x" * 100)
+        DelayedFetch([partition], len(one) * 2, 60_000, lambda: calls.append(1), is_stable=True)
+        partition.append_batch(one)
+        assert calls == []
+        partition.append_batch(one)
+        assert calls == [1]
+
+    async def test_readers_of_everything_are_woken_by_everything(self, make_partition: Any) -> None:
+        partition = make_partition(is_durable=False)
+        calls: list[int] = []
+        DelayedFetch([partition], 1, 60_000, lambda: calls.append(1))
+        partition.append_batch(self.BEGIN)
+        assert calls == [1]
 
 
 def test_append_gives_offsets_and_leader_epoch_and_leaves_the_rest_alone(make_partition: Any) -> None:

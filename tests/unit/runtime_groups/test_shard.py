@@ -21,6 +21,7 @@ from mainstem.model.batch import read_header
 from mainstem.model.errors import ErrorCode
 from mainstem.model.records import decode
 from mainstem.runtime.coordinator_shard import BATCH_BYTES_MAX, refusal_of
+from mainstem.runtime.groups import group_settings
 
 GROUP = "g"
 
@@ -331,3 +332,16 @@ async def test_a_session_lasts_from_the_answer_on_when_the_disk_is_slow(world: A
     assert world.groups.submit(heartbeat, same).error is ErrorCode.NONE
     world.time.advance(6_000)
     assert world.groups.submit(heartbeat, same).error is ErrorCode.UNKNOWN_MEMBER_ID
+
+
+async def test_expired_offsets_are_looked_for_again_after_a_refused_append(world: Any) -> None:
+    """The search repeats itself by a timer, which a decision that could not be written has not set."""
+    world.groups.submit(commit(1), same)
+    partition = world.partition_of(GROUP)
+    settings = group_settings(world.config)
+    partition.refuse = ErrorCode.NOT_ENOUGH_REPLICAS
+    world.time.advance(settings.offsets_retention_ms + settings.offsets_retention_check_interval_ms)
+    partition.refuse = None
+    assert [o.offset for o in world.groups.submit(FETCH, same).offsets] == [1]
+    world.time.advance(settings.offsets_retention_check_interval_ms)
+    assert world.groups.submit(FETCH, same).offsets == ()

@@ -1,14 +1,10 @@
-"""ListTransactions, v0–2: those that this broker coordinates (KIP-664). v1: by duration (KIP-994). v2: by pattern (KIP-1152).
-
-The pattern is one of Java's, read as one of Python's: the few things that only Java knows are refused as invalid.
-"""
+"""ListTransactions, v0–2: those that this broker coordinates (KIP-664). v1: by duration (KIP-994). v2: by pattern (KIP-1152)."""
 
 from __future__ import annotations
 
-import re
-
 from mainstem.broker.context import RequestContext
 from mainstem.broker.services import Services
+from mainstem.core.regular_expression import regex_problem
 from mainstem.core.txn.commands import ListTransactions
 from mainstem.core.txn.records import STATE_BY_LABEL
 from mainstem.model.errors import ErrorCode
@@ -22,9 +18,8 @@ from mainstem.wire.messages.list_transactions import (
 async def handle(
     context: RequestContext, services: Services, request: ListTransactionsRequest
 ) -> ListTransactionsResponse:
-    try:
-        pattern = re.compile(request.transactional_id_pattern) if request.transactional_id_pattern else None
-    except re.error:
+    pattern = request.transactional_id_pattern or None
+    if pattern is not None and regex_problem(pattern) is not None:
         return ListTransactionsResponse(error_code=ErrorCode.INVALID_REGULAR_EXPRESSION)
     known = frozenset(STATE_BY_LABEL[name] for name in request.state_filters if name in STATE_BY_LABEL)
     unknown = [name for name in dict.fromkeys(request.state_filters) if name not in STATE_BY_LABEL]

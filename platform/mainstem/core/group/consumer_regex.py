@@ -18,8 +18,8 @@ from mainstem.core.group.consumer_metadata import REFRESH_INTERVAL_MS, hash_of_t
 from mainstem.core.group.consumer_records import ConsumerGroupStored, RegexRemoved, RegexStored
 from mainstem.core.group.consumer_state import ConsumerGroup
 from mainstem.core.group.refusal import Refusal
-from mainstem.core.group.regular_expression import matching_topics, regex_problem
 from mainstem.core.group.turn import Turn
+from mainstem.core.regular_expression import matching_names, regex_problem
 from mainstem.model.errors import ErrorCode
 
 REFRESH_AT_MOST_EVERY_MS = 10_000
@@ -84,7 +84,7 @@ def refresh_regexes(turn: Turn, group: ConsumerGroup) -> None:
     found: dict[str, frozenset[str]] = {}
     has_changed = False
     for regex in group.regex_members:
-        topics = matching_topics(regex, cluster.topic_names())
+        topics = matching_names(regex, cluster.topic_names())
         resolved = group.regexes.get(regex)
         has_changed = has_changed or topics != (frozenset() if resolved is None else resolved.topics)
         found[regex] = topics

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mainstem.core.group.classic_rebalance import renew_session
 from mainstem.core.group.classic_state import ClassicGroup, GroupState
-from mainstem.core.group.commands import CommitOffsets, DeleteOffsets, FetchOffsets
+from mainstem.core.group.commands import CommitOffsets, DeleteOffsets, FetchOffsets, OffsetToCommit
 from mainstem.core.group.consumer_member import ConsumerMember
 from mainstem.core.group.consumer_requests import Group
 from mainstem.core.group.consumer_state import ConsumerGroup
@@ -29,15 +31,22 @@ def commit(turn: Turn, group: Group | None, command: CommitOffsets) -> None:
         renew_session(turn, group, group.members[command.member_id])
     retention_ms = command.retention_time_ms
     expire_at_ms = None if retention_ms == NO_RETENTION_TIME_MS else turn.now_ms + retention_ms
+    turn.reply(command.token, write_offsets(turn, command.group_id, command.offsets, expire_at_ms))
+
+
+def write_offsets(
+    turn: Turn, group_id: str, offsets: Sequence[OffsetToCommit], expire_at_ms: int | None = None
+) -> CommitResult:
+    """Write what can be stored, and answer for each."""
     results = []
-    for asked in command.offsets:
+    for asked in offsets:
         error = ErrorCode.NONE
-        if metadata_is_too_long(asked.metadata, turn.settings):
+        if _metadata_is_too_long(asked.metadata, turn.settings):
             error = ErrorCode.OFFSET_METADATA_TOO_LARGE
         else:
             turn.write(
                 OffsetStored(
-                    group_id=command.group_id,
+                    group_id=group_id,
                     topic=asked.topic,
                     partition=asked.partition,
                     offset=asked.offset,
@@ -48,10 +57,10 @@ def commit(turn: Turn, group: Group | None, command: CommitOffsets) -> None:
                 )
             )
         results.append(OffsetError(asked.topic, asked.partition, error))
-    turn.reply(command.token, CommitResult(offsets=tuple(results)))
+    return CommitResult(offsets=tuple(results))
 
 
-def metadata_is_too_long(text: str, settings: GroupSettings) -> bool:
+def _metadata_is_too_long(text: str, settings: GroupSettings) -> bool:
     """Kafka measures the length as Java does, in UTF-16 units."""
     length = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
     return length > settings.offset_metadata_max_bytes

@@ -321,6 +321,8 @@ class GroupShard:
                     classic_rebalance.renew_session(turn, group, member)
             elif isinstance(record, ConsumerMemberRemoved) and isinstance(group, ConsumerGroup):
                 consumer_requests.resume_members(turn, group, {record.member_id})
+        # Among what was refused may have been the search for expired offsets, with the timer that repeats it.
+        turn.wake(EXPIRY_TIMER, self.settings.offsets_retention_check_interval_ms, ExpireOffsets())
         return turn.decision
 
     def _reject_group(self, turn: Turn, record: GroupStored, error: ErrorCode) -> None:

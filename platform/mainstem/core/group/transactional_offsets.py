@@ -9,9 +9,7 @@ from mainstem.core.decision import Transactional
 from mainstem.core.group.commands import CommitTransactionalOffsets
 from mainstem.core.group.consumer_requests import Group
 from mainstem.core.group.consumer_state import ConsumerGroup
-from mainstem.core.group.offsets import metadata_is_too_long
-from mainstem.core.group.records import OffsetStored
-from mainstem.core.group.results import CommitResult, OffsetError
+from mainstem.core.group.offsets import write_offsets
 from mainstem.core.group.turn import Turn
 from mainstem.model.errors import ErrorCode
 
@@ -22,26 +20,9 @@ def commit(turn: Turn, group: Group | None, command: CommitTransactionalOffsets)
     if problem is not ErrorCode.NONE:
         turn.reply(command.token, command.refused(problem))
         return
-    results = []
-    for asked in command.offsets:
-        error = ErrorCode.NONE
-        if metadata_is_too_long(asked.metadata, turn.settings):
-            error = ErrorCode.OFFSET_METADATA_TOO_LARGE
-        else:
-            turn.write(
-                OffsetStored(
-                    group_id=command.group_id,
-                    topic=asked.topic,
-                    partition=asked.partition,
-                    offset=asked.offset,
-                    leader_epoch=asked.leader_epoch,
-                    metadata=asked.metadata,
-                    committed_at_ms=turn.now_ms,
-                )
-            )
-        results.append(OffsetError(asked.topic, asked.partition, error))
+    result = write_offsets(turn, command.group_id, command.offsets)
     turn.decision.transactional = Transactional(command.producer_id, command.producer_epoch, command.admission)
-    turn.reply(command.token, CommitResult(offsets=tuple(results)))
+    turn.reply(command.token, result)
 
 
 def commit_problem(group: Group | None, command: CommitTransactionalOffsets) -> ErrorCode:

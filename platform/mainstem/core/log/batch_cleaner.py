@@ -76,8 +76,8 @@ class BatchCleaner:
             self.records_read += len(records)
             kept = records if header.is_control else self._newest(records, has_passed)
             self.records_kept += len(kept)
-            needs_horizon = horizon < 0 and bool(
-                has_no_meaning if header.is_control else any(r.value is None for r in kept)
+            needs_horizon = horizon < 0 and (
+                has_no_meaning if header.is_control else self._has_tombstones(header, kept)
             )
             if kept and needs_horizon:
                 return rebuild(header, kept, delete_horizon_ms=self._horizon_ms)
@@ -102,6 +102,10 @@ class BatchCleaner:
             elif record.offset >= get(key) and not (has_passed and record.value is None):
                 kept.append(record)
         return kept
+
+    def _has_tombstones(self, header: BatchHeader, kept: Sequence[BatchRecord]) -> bool:
+        """Tombstones of a batch within which the map was full may not have removed anything yet: their time begins later."""
+        return header.last_offset <= self._offsets.latest_offset and any(record.value is None for record in kept)
 
     def _must_stay(self, header: BatchHeader) -> bool:
         if header.next_offset == self._end_offset:

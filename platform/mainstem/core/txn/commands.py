@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,7 +99,7 @@ class ListTransactions(Command, frozen=True, kw_only=True):
     producer_ids: frozenset[int] = frozenset()
     states: frozenset[TransactionState] | None = frozenset()
     duration_ms: int = -1
-    pattern: re.Pattern[str] | None = None
+    pattern: str | None = None
 
     def refused(self, error: ErrorCode) -> ListResult:
         return ListResult(error=error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mainstem.core.regular_expression import matches
 from mainstem.core.txn.commands import DescribeTransaction, ListTransactions
 from mainstem.core.txn.records import TransactionStored
 from mainstem.core.txn.results import DescribeResult, ListResult
@@ -34,4 +35,4 @@ def _is_wanted(now: TransactionStored, command: ListTransactions, now_ms: int) -
         return False
     if command.duration_ms >= 0 and now_ms - now.started_at_ms <= command.duration_ms:
         return False
-    return command.pattern is None or command.pattern.fullmatch(now.transactional_id) is not None
+    return command.pattern is None or matches(command.pattern, now.transactional_id)

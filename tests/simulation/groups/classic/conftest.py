@@ -7,11 +7,15 @@ from __future__ import annotations
 import itertools
 import random
 import struct
+import sys
 from collections.abc import Callable
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from group_log import GroupLog
+from violation import Violation
+from virtual_time import Time
 
 from mainstem.core.group.classic_state import GroupState
 from mainstem.core.group.commands import (
@@ -28,7 +32,10 @@ from mainstem.core.group.results import JoinedMember, JoinResult, SyncResult
 from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
 
-GROUP = "g"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from observed_coordinator import GROUP, Coordinator, Observer, decode_assignment
+
 TOPICS = {"a": 4, "b": 3}
 CHAOS_MS, CALM_MS = 60_000, 120_000
 HEARTBEAT_MS, BACKOFF_MS, REQUEST_TIMEOUT_MS = 3_000, 100, 5_000
@@ -176,7 +183,7 @@ class SimClient:
             self.join()
         elif not self._recover(result.error):
             self.is_stable = True
-            self.assignment = self.simulation.ground.decode_assignment(result.assignment)
+            self.assignment = decode_assignment(result.assignment)
             self._later(HEARTBEAT_MS, self._beat)
             self._later(self.simulation.chance.randint(100, 3_000), self._commit)
 
@@ -226,12 +233,12 @@ class SimClient:
 class Simulation:
     """One seed. Chaos for a minute, then everything is healed and the group must come to rest."""
 
-    def __init__(self, ground: SimpleNamespace, seed: int) -> None:
-        self.ground, self.chance = ground, random.Random(seed)
-        self.time = ground.Time()
-        self.observer = ground.Observer()
-        self.log = ground.SimLog(self.time, self.chance)
-        self.coordinator = ground.Coordinator(self.time, self.log, self.observer)
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.time = Time()
+        self.observer = Observer()
+        self.log = GroupLog(self.time, self.chance)
+        self.coordinator = Coordinator(self.time, self.log, self.observer)
         self.ids = itertools.count(1)
         self.names = itertools.count(1)
         self.clients: list[SimClient] = []
@@ -326,43 +333,42 @@ class Simulation:
         self.time.after(self.chance.randint(100, 2_000), lambda: setattr(self.log, "is_refusing", False))
 
     def _check_rest(self) -> None:
-        violation = self.ground.Violation
         machine = self.coordinator.machine
         self.observer.check_offsets(machine)
         living = [c for c in self.clients if c.is_alive]
         group = machine.groups.get(GROUP)
         if not living:
             if group is not None and group.state is not GroupState.EMPTY:
-                raise violation(f"nobody lives, the group is {group.state}")
+                raise Violation(f"nobody lives, the group is {group.state}")
             return
         if group is None or group.state is not GroupState.STABLE:
-            raise violation(f"{len(living)} members live, the group is {group and group.state}")
+            raise Violation(f"{len(living)} members live, the group is {group and group.state}")
         if sorted(group.members) != sorted(c.member_id for c in living):
-            raise violation(f"members {sorted(group.members)} are not {sorted(c.member_id for c in living)}")
+            raise Violation(f"members {sorted(group.members)} are not {sorted(c.member_id for c in living)}")
         if any(not c.is_stable or c.generation != group.generation for c in living):
-            raise violation("a living member is not of the group's generation")
+            raise Violation("a living member is not of the group's generation")
         owned = sorted(p for c in living for p in c.assignment)
         wanted = sorted(TopicPartition(t, n) for t in {t for c in living for t in c.topics} for n in range(TOPICS[t]))
         if owned != wanted:
-            raise violation(f"assigned {owned}, should be {wanted}")
+            raise Violation(f"assigned {owned}, should be {wanted}")
         self._check_replay()
 
     def _check_replay(self) -> None:
         """What the coordinator holds is what its log says."""
         held = list(self.coordinator.machine.persisted())
-        self.log.committed = self.log.log_end_offset
+        self.log.high_watermark = self.log.log_end_offset
         self.coordinator.crash(0)
         self.coordinator.start()
         if list(self.coordinator.machine.persisted()) != held:
-            raise self.ground.Violation("the coordinator's state is not what its log says")
+            raise Violation("the coordinator's state is not what its log says")
 
 
 @pytest.fixture
-def simulate(ground: SimpleNamespace) -> Callable[[int], Simulation]:
+def simulate() -> Callable[[int], Simulation]:
     """Run one seed to its end. Raises: Violation."""
 
     def run(seed: int) -> Simulation:
-        simulation = Simulation(ground, seed)
+        simulation = Simulation(seed)
         simulation.run()
         return simulation
 

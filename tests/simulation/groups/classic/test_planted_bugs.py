@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from planted_bugs import find_planted_bug
 
 from mainstem.core.group import classic_rebalance, classic_sync, offsets
 from mainstem.core.group.classic_member import Member
@@ -89,10 +90,4 @@ def test_a_planted_bug_is_found(
     plant: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     plant(monkeypatch)
-    for seed in SEEDS:
-        try:
-            simulate(seed)
-        except AssertionError as found:
-            print(f"seed {seed}: {found}")
-            return
-    pytest.fail(f"{plant.__doc__} Nobody noticed in {len(SEEDS)} seeds.")
+    find_planted_bug(simulate, SEEDS, plant.__doc__)

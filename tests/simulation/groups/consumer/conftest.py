@@ -1,8 +1,7 @@
 """Consumer groups and mixed ones under chaos: members of both protocols, topics that come and go, a coordinator that fails over,
 clocks that jump, a network that loses and delays.
 
-The coordinator is the real one (`CoordinatorShard`, `GroupShard`, Kafka's record bytes). The observer knows what members were told
-and have not let go of yet; it never asks the state machine who owns what.
+The coordinator is the real one (`CoordinatorShard`, `GroupShard`, Kafka's record bytes).
 """
 
 from __future__ import annotations
@@ -10,201 +9,55 @@ from __future__ import annotations
 import itertools
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from group_log import FORMAT, GroupLog, SimWaiter
+from violation import Quiet, Violation, given_up
+from virtual_time import Time
 
 from mainstem.core.group.classic_state import ClassicGroup
-from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
-from mainstem.core.group.commands import (
-    ConsumerHeartbeat,
-    TopicsChanged,
-)
-from mainstem.core.group.consumer_records import (
-    ConsumerGroupStored,
-    ConsumerMemberRemoved,
-    ConsumerMemberStored,
-    CurrentAssignmentStored,
-    RegexStored,
-)
-from mainstem.core.group.metadata_hash import topic_hash
-from mainstem.core.group.records import GroupRecord, GroupRemoved, GroupStored, OffsetStored
+from mainstem.core.group.commands import ConsumerHeartbeat, TopicsChanged
+from mainstem.core.group.records import GroupRecord
 from mainstem.core.group.settings import GroupSettings
-from mainstem.core.group.shard import GroupShard
 from mainstem.model.batch import read_header
 from mainstem.model.errors import ErrorCode
-from mainstem.model.ids import NO_PRODUCER_ID
 from mainstem.runtime.coordinator_replay import replay_batch
 from mainstem.runtime.coordinator_shard import CoordinatorShard, ShardSettings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from group_clients import GROUP, HEARTBEAT_MS, SESSION_MS, TIMEOUT_MS, ClassicClient, Client, ConsumerClient, Part
+from consumer_observer import ObservedShard, Observer
+from group_clients import GROUP, TIMEOUT_MS, ClassicClient, Client, ConsumerClient, SimCluster
 
 CHAOS_MS, CALM_MS, REST_MS = 60_000, 90_000, 20_000
 CLIENTS_MAX = 6
 LOSS = 0.03
 EXPRESSIONS = ("a.*", "[ab].*", ".*")
-SETTINGS = GroupSettings(group_initial_rebalance_delay_ms=500, offsets_retention_check_interval_ms=10_000_000)
-
-
-class SimCluster:
-    """Topics that come, grow and go. A name that comes back has another id."""
-
-    def __init__(self) -> None:
-        self.topics: dict[str, Topic] = {}
-        self.version = 1
-        self._ids = itertools.count(1)
-        for name, count in (("a1", 4), ("b1", 3)):
-            self.create(name, count)
-
-    def create(self, name: str, count: int) -> None:
-        self.topics[name] = Topic(name, f"{name}#{next(self._ids)}".encode().ljust(16, b"."), count)
-        self.version += 1
-
-    def topic(self, name: str) -> Topic | None:
-        return self.topics.get(name)
-
-    def topic_name(self, topic_id: bytes) -> str | None:
-        return next((t.name for t in self.topics.values() if t.topic_id == topic_id), None)
-
-    def topic_names(self) -> Iterator[str]:
-        return iter(self.topics)
-
-    def topic_hash(self, name: str) -> int | None:
-        topic = self.topics.get(name)
-        return None if topic is None else topic_hash(name, topic.topic_id, [()] * topic.partition_count)
-
-    def consumer_timeouts(self, group_id: str) -> ConsumerTimeouts:
-        return ConsumerTimeouts(HEARTBEAT_MS, SESSION_MS)
-
-    def parts(self, name: str) -> set[Part]:
-        topic = self.topics.get(name)
-        return set() if topic is None else {(topic.topic_id, n) for n in range(topic.partition_count)}
-
-
-class Observer:
-    """What was written and told. Members are known by the ids they had at the time."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.lives = 0
-        self.taken = 0
-        self.commits_written = 0
-        self.changes_written = 0
-        self.groups_turned = 0
-        self.is_replaying = False
-        self._is_converting = False
-        self._lost_before: dict[str, tuple[int, set[Part]]] = {}
-        self._is_consumer = False
-        self._epochs: dict[str, int] = {}
-        self._removed: set[str] = set()
-
-    def begin_replay(self) -> None:
-        """What was lost with the last coordinator was told to nobody: only the log counts."""
-        self.is_replaying = True
-        self._epochs, self._removed = {}, set()
-
-    def wrote(self, record: GroupRecord) -> None:
-        # Expressions are resolved again every ten minutes of the wall clock, changed or not.
-        self.changes_written += not isinstance(record, RegexStored | OffsetStored)
-        match record:
-            case CurrentAssignmentStored():
-                self._turned(True)
-                self._removed.discard(record.member_id)
-                self._epochs[record.member_id] = record.member_epoch
-            case GroupRemoved():
-                # A classic group becomes a consumer group; members that are in it follow.
-                self._is_converting = True
-                for client in self.simulation.clients:
-                    self._void(client.member_id, is_void=True)
-            case ConsumerMemberStored() if self._is_converting:
-                self._void(record.member_id, is_void=False)
-            case ConsumerGroupStored():
-                self._is_converting = False
-            case ConsumerMemberRemoved():
-                self._removed.add(record.member_id)
-                self._void(record.member_id, is_void=True)
-            case GroupStored():
-                self._turned(False)
-                self._epochs = {member.member_id: record.generation for member in record.members}
-                self._removed -= self._epochs.keys()
-                for client in self.simulation.clients:
-                    # Members of the record were not put out if their group has just changed the protocol; others were.
-                    self._void(client.member_id, is_void=client.member_id not in self._epochs)
-            case OffsetStored() if not self.is_replaying:
-                self._committed(record)
-            case _:
-                pass
-
-    def _void(self, member_id: str, *, is_void: bool) -> None:
-        """Who was put out has lost what it had, also if it comes back under the same id before it notices.
-
-        A conversion takes members out and puts them back in one batch, which changes nothing for them.
-        """
-        now_ms = self.simulation.time.elapsed_ms
-        for client in self.simulation.clients:
-            if client.member_id == member_id and is_void:
-                self._lost_before[client.name] = (now_ms, client.lost)
-                client.lost = set(client.owned)
-            elif client.member_id == member_id and self._lost_before.get(client.name, (-1,))[0] == now_ms:
-                client.lost = self._lost_before.pop(client.name)[1]
-
-    def _turned(self, is_consumer: bool) -> None:
-        self.groups_turned += is_consumer is not self._is_consumer and not self.is_replaying
-        self._is_consumer = is_consumer
-
-    def _committed(self, record: OffsetStored) -> None:
-        member_id, epoch = record.metadata.split("|")
-        self.commits_written += 1
-        if member_id in self._removed:
-            raise self.simulation.ground.Violation(f"a commit of {member_id} was stored after it was put out")
-        if self._is_consumer and int(epoch) != self._epochs.get(member_id):
-            raise self.simulation.ground.Violation(
-                f"a commit of {member_id} in epoch {epoch} was stored, it is in {self._epochs.get(member_id)}"
-            )
-
-    def takes(self, client: Client, parts: set[Part]) -> None:
-        """A partition is free once whoever had it let go of it, died, or is no member any more.
-
-        Who was put out and does not know it yet may take what it was told before; its commits will tell it.
-        """
-        self.taken += len(parts)
-        members = self.simulation.member_ids()
-        if client.member_id not in members:
-            return
-        for other in self.simulation.clients:
-            both = (other.owned - other.lost) & parts
-            if both and other is not client and other.is_alive and other.member_id in members:
-                raise self.simulation.ground.Violation(f"{both} taken by {client.member_id}, {other.member_id} has it")
-
-
-class ObservedShard(GroupShard):
-    observer: Observer | None = None
-
-    def apply(self, record: GroupRecord, *, offset: int, producer_id: int = NO_PRODUCER_ID) -> None:
-        if self.observer is not None:
-            self.observer.wrote(record)
-        super().apply(record, offset=offset, producer_id=producer_id)
+SETTINGS = GroupSettings(
+    group_initial_rebalance_delay_ms=500,
+    offsets_retention_check_interval_ms=10_000_000,
+    # Clocks jump here: what is due after ten minutes of theirs must not disturb the rest that is waited for.
+    consumer_regex_refresh_interval_ms=10**12,
+)
 
 
 class Simulation:
     """One seed. Chaos for a minute, then everything is healed and the group must come to rest."""
 
-    def __init__(self, ground: SimpleNamespace, seed: int, classic_share: float) -> None:
-        self.ground, self.chance = ground, random.Random(seed)
+    def __init__(self, seed: int, classic_share: float) -> None:
+        self.chance = random.Random(seed)
         self.classic_share = classic_share
         self.is_cooperative = self.chance.random() < 0.5
-        self.time = ground.Time()
+        self.time = Time()
         self.skew_ms = 0
         self.cluster = SimCluster()
         self.topics_changed_at = -1
         self.observer = Observer(self)
-        self.log = ground.SimLog(self.time, self.chance)
+        self.log = GroupLog(self.time, self.chance)
         self.ids, self.names = itertools.count(1), itertools.count(1)
         self.clients: list[Any] = []
         self.is_calm = False
@@ -227,17 +80,11 @@ class Simulation:
         self.observer.begin_replay()
         machine.observer = self.observer
         for raw in self.log.batches:
-            replay_batch(raw, read_header(raw), machine, self.ground.FORMAT)
+            replay_batch(raw, read_header(raw), machine, FORMAT)
         self.observer.is_replaying = False
         self.machine = machine
-        self.shard = CoordinatorShard(
-            self.log, machine, self.ground.FORMAT, ShardSettings(), self, self.time, self.ground.Quiet(), self._lost
-        )
+        self.shard = CoordinatorShard(self.log, machine, FORMAT, ShardSettings(), self, self.time, Quiet(), given_up)
         self.shard.activate(self.log.log_end_offset - 1)
-
-    def _lost(self, reason: str) -> None:
-        if reason != "bug":  # a bug is on its way up by itself
-            raise self.ground.Violation(f"the shard was given up: {reason}")
 
     def _crash(self, down_ms: int) -> None:
         if self.shard is not None:
@@ -269,7 +116,7 @@ class Simulation:
             if shard is None:
                 send(command.refused(ErrorCode.NOT_COORDINATOR))
                 return
-            waiter = self.ground.SimWaiter(command, send, lambda: self.shard is shard)
+            waiter = SimWaiter(command, send, lambda: self.shard is shard)
             shard.run(msgspec.structs.replace(command, token=waiter), waiter)
 
         if self.is_calm or self.chance.random() >= LOSS:
@@ -307,7 +154,7 @@ class Simulation:
         written = self.observer.changes_written
         self.time.run_until(CHAOS_MS + CALM_MS)
         if self.observer.changes_written != written:
-            raise self.ground.Violation("the group does not come to rest")
+            raise Violation("the group does not come to rest")
         self._check_rest()
 
     def _act(self) -> None:
@@ -391,32 +238,31 @@ class Simulation:
     # --- rest
 
     def _check_rest(self) -> None:
-        violation = self.ground.Violation
         living = [c for c in self.clients if c.is_alive and not getattr(c, "is_refused", False)]
         group = self.machine.groups.get(GROUP)
         if not living:
             if group is not None and group.state != "Empty":
-                raise violation(f"nobody lives, the group is {group.state}")
+                raise Violation(f"nobody lives, the group is {group.state}")
             return
         if group is None or group.state != "Stable":
-            raise violation(f"{len(living)} members live, the group is {group and group.state}")
+            raise Violation(f"{len(living)} members live, the group is {group and group.state}")
         if sorted(group.members) != sorted(c.member_id for c in living):
-            raise violation(f"members {sorted(group.members)} are not {sorted(c.member_id for c in living)}")
+            raise Violation(f"members {sorted(group.members)} are not {sorted(c.member_id for c in living)}")
         for client in living:
             if not client.owned <= client.wanted():
-                raise violation(f"{client.name} owns {client.owned - client.wanted()} and is not subscribed to it")
+                raise Violation(f"{client.name} owns {client.owned - client.wanted()} and is not subscribed to it")
         owned = sorted(part for client in living for part in client.owned)
         wanted = sorted({part for client in living for part in client.wanted()})
         if owned != wanted:
-            raise violation(f"assigned {owned}, should be {wanted}")
+            raise Violation(f"assigned {owned}, should be {wanted}")
 
 
 @pytest.fixture
-def simulate(ground: SimpleNamespace) -> Callable[..., Simulation]:
+def simulate() -> Callable[..., Simulation]:
     """Run one seed to its end. Raises: Violation."""
 
     def run(seed: int, classic_share: float = 0.0) -> Simulation:
-        simulation = Simulation(ground, seed, classic_share)
+        simulation = Simulation(seed, classic_share)
         simulation.run()
         return simulation
 

@@ -1,12 +1,16 @@
-"""Consumers of both protocols, as a simulation drives them: they wait, time out, stall, and believe what they were told last."""
+"""Consumers of both protocols, as a simulation drives them: they wait, time out, stall, and believe what they were told last; and
+the topics they read."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from violation import Violation
+
+from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
 from mainstem.core.group.commands import (
     CommitOffsets,
     ConsumerHeartbeat,
@@ -19,6 +23,7 @@ from mainstem.core.group.commands import (
     SyncGroup,
 )
 from mainstem.core.group.consumer_protocol import read_assignment, read_subscription, write_assignment
+from mainstem.core.group.metadata_hash import topic_hash
 from mainstem.model.errors import ErrorCode
 
 GROUP = "g"
@@ -27,6 +32,41 @@ TIMEOUT_MS, BACKOFF_MS = 3_000, 100
 
 Part = tuple[bytes, int]
 """Topic id and index."""
+
+
+class SimCluster:
+    """Topics that come, grow and go. A name that comes back has another id."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Topic] = {}
+        self.version = 1
+        self._ids = itertools.count(1)
+        for name, count in (("a1", 4), ("b1", 3)):
+            self.create(name, count)
+
+    def create(self, name: str, count: int) -> None:
+        self.topics[name] = Topic(name, f"{name}#{next(self._ids)}".encode().ljust(16, b"."), count)
+        self.version += 1
+
+    def topic(self, name: str) -> Topic | None:
+        return self.topics.get(name)
+
+    def topic_name(self, topic_id: bytes) -> str | None:
+        return next((t.name for t in self.topics.values() if t.topic_id == topic_id), None)
+
+    def topic_names(self) -> Iterator[str]:
+        return iter(self.topics)
+
+    def topic_hash(self, name: str) -> int | None:
+        topic = self.topics.get(name)
+        return None if topic is None else topic_hash(name, topic.topic_id, [()] * topic.partition_count)
+
+    def consumer_timeouts(self, group_id: str) -> ConsumerTimeouts:
+        return ConsumerTimeouts(HEARTBEAT_MS, SESSION_MS)
+
+    def parts(self, name: str) -> set[Part]:
+        topic = self.topics.get(name)
+        return set() if topic is None else {(topic.topic_id, n) for n in range(topic.partition_count)}
 
 
 class Client:
@@ -180,7 +220,7 @@ class ConsumerClient(Client):
             case ErrorCode.FENCED_INSTANCE_ID:
                 self.is_alive = False
             case _:
-                raise self.simulation.ground.Violation(f"{self.name} was told {error}")
+                raise Violation(f"{self.name} was told {error}")
 
     def _reconcile(self) -> None:
         """What has to go goes first, after the application was asked; only then is the rest taken."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from planted_bugs import find_planted_bug
 
 from mainstem.core.group import (
     consumer_classic,
@@ -126,10 +127,4 @@ def test_a_planted_bug_is_found(
     classic_share: float,
 ) -> None:
     plant(monkeypatch)
-    for seed in SEEDS:
-        try:
-            simulate(seed, classic_share)
-        except AssertionError as found:
-            print(f"seed {seed}: {found}")
-            return
-    pytest.fail(f"{plant.__doc__} Nobody noticed in {len(SEEDS)} seeds.")
+    find_planted_bug(lambda seed: simulate(seed, classic_share), SEEDS, plant.__doc__)

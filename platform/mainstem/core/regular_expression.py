@@ -1,6 +1,6 @@
-"""Subscriptions by regular expression are evaluated in linear time, whatever a client sends (RE2).
+"""Regular expressions of clients are evaluated in linear time, whatever they send (RE2).
 
-Source: KIP-848; Kafka 4.1 uses RE2/J, whose syntax is RE2's.
+Source: KIP-848, KIP-1152; Kafka 4.1 uses RE2/J, whose syntax is RE2's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IN_JAVA = {
 
 @cache
 def _engine() -> tuple[Any, Any]:
-    # Loaded with the first such subscription: the broker's start does without it.
+    # Loaded with the first expression: the broker's start does without it.
     import re2
 
     options = re2.Options()
@@ -54,9 +54,13 @@ def regex_problem(regex: str) -> str | None:
     return None
 
 
-def matching_topics(regex: str, names: Iterable[str]) -> frozenset[str]:
+def matches(regex: str, name: str) -> bool:
+    """Whether the name matches as a whole. The expression is valid."""
+    return _compiled(regex)(name) is not None
+
+
+def matching_names(regex: str, names: Iterable[str]) -> frozenset[str]:
     """The names that match as a whole; none if the expression is not valid."""
     if regex_problem(regex) is not None:
         return frozenset()
-    matches = _compiled(regex)
-    return frozenset(name for name in names if matches(name) is not None)
+    return frozenset(name for name in names if matches(regex, name))
