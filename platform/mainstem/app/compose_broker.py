@@ -13,7 +13,7 @@ from mainstem.api.coordination import Coordinator, CoordinatorBackend
 from mainstem.api.files import FileSystem, OsFiles
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.api.storage import StorageBackend
-from mainstem.app import broker_metrics
+from mainstem.app import broker_metrics, coordinator_metrics
 from mainstem.app.compose_transactions import open_transactions
 from mainstem.app.log_directories import claim, lock_directories, open_stores
 from mainstem.app.metrics_endpoint import MetricsEndpoint
@@ -112,6 +112,7 @@ async def start_broker(
         stack.push_async_callback(housekeeping.close)
         housekeeping.start()
         broker_metrics.register(sensors, services)
+        coordinator_metrics.register(sensors, services)
         if config.log_cleaner_enable:
             cleaner = Cleaner(services.partitions, lambda: services.metadata.config, context.clock, log)
             services.metadata.subscribe(cleaner.follow)

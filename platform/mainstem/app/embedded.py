@@ -19,9 +19,9 @@ from mainstem.api.node import LocalNode
 from mainstem.app.compose_broker import BrokerNode, start_broker
 from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
-from mainstem.app.settings import load_settings
+from mainstem.app.settings import Settings, load_settings
 from mainstem.broker.faults.registry import Faults
-from mainstem.model.configs.broker import BrokerConfig
+from mainstem.telemetry.logs import get_logger
 
 # What suits tests and scripts better than a server's defaults; `config` overrides each of them.
 EMBEDDED_DEFAULTS = {
@@ -30,9 +30,9 @@ EMBEDDED_DEFAULTS = {
 }
 
 
-def embedded_config(
+def embedded_settings(
     config: Mapping[str, object] | None, data: Path | str | None, storage: str | None, port: int | None
-) -> BrokerConfig:
+) -> Settings:
     """Raises: ConfigError."""
     values: dict[str, object] = dict(EMBEDDED_DEFAULTS)
     if port is not None:
@@ -42,7 +42,8 @@ def embedded_config(
     if data is not None:
         values["log.dirs"] = str(data)
     values.update(config or {})
-    return load_settings(None, {}, [f"{key}={_text(value)}" for key, value in values.items()]).config
+    overrides = [f"{key}={_text(value)}" for key, value in values.items()]
+    return load_settings(None, {}, overrides, override_origin="config")
 
 
 def _text(value: object) -> str:
@@ -83,8 +84,10 @@ class AsyncBroker:
             has_own_directory = "log.dirs" in (self._config or {}) or "log.dir" in (self._config or {})
             if data is None and not has_own_directory:
                 data = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainstem-", ignore_cleanup_errors=True))
-            config = embedded_config(self._config, data, self._storage, self._port)
-            self._node = await start_broker(config, plugins=self._plugins, faults=self.faults)
+            settings = embedded_settings(self._config, data, self._storage, self._port)
+            for warning in settings.warnings:
+                get_logger("mainstem.broker").warning("config.warning", text=warning)
+            self._node = await start_broker(settings.config, plugins=self._plugins, faults=self.faults)
             stack.push_async_callback(self._node.close)
             self._stack = stack.pop_all()
         return self

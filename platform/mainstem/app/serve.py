@@ -14,7 +14,7 @@ from mainstem.app.settings import Settings
 from mainstem.model.errors import MainstemError
 from mainstem.telemetry import logs
 
-EXIT_USAGE = 2
+EXIT_FAILURE = 1
 GC_THRESHOLDS = (50_000, 20, 50)
 """Of objects made and not freed; with Python's own 700 the collector took a tenth of a busy broker's time."""
 SWITCH_INTERVAL_S = 0.001
@@ -32,7 +32,7 @@ def serve(settings: Settings, on_started: Callable[[], None] = lambda: None) -> 
             return runner.run(_serve(settings, on_started))
         except MainstemError as error:
             print(f"mainstem broker: {error}", file=sys.stderr)  # noqa: T201 - the last word of a failed start
-            return EXIT_USAGE
+            return EXIT_FAILURE
 
 
 async def _serve(settings: Settings, on_started: Callable[[], None]) -> int:

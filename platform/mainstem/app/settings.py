@@ -52,14 +52,16 @@ class Settings:
     origins: Mapping[str, str]
 
 
-def load_settings(path: Path | None, env: Mapping[str, str], overrides: Sequence[str]) -> Settings:
+def load_settings(
+    path: Path | None, env: Mapping[str, str], overrides: Sequence[str], *, override_origin: str = "--override"
+) -> Settings:
     """Raises: ConfigError, naming key, value and what is allowed; also for a file that cannot be read."""
     texts: dict[str, str] = {}
     origins: dict[str, str] = {}
     layers = (
         (read_properties(path) if path is not None else {}, str(path)),
         (read_environment(env), "the environment"),
-        (read_overrides(overrides), "--override"),
+        (read_overrides(overrides), override_origin),
     )
     for layer, origin in layers:
         texts.update(layer)

@@ -97,7 +97,15 @@ class Parser(argparse.ArgumentParser):
     def action(self, actions: Mapping[str, str]) -> None:
         """The command's first word, for tools that have one: `options.action`. Each with what it is for."""
         text = "; ".join(f"{name}: {purpose}" for name, purpose in actions.items())
-        self.add_argument("action", metavar="ACTION", choices=tuple(actions), help=text)
+
+        def known(word: str) -> str:
+            if word not in actions:
+                near = nearest(word, actions)
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(actions)}"
+                self.error(f"there is no action {word}; {hint}")
+            return word
+
+        self.add_argument("action", metavar="ACTION", type=known, choices=tuple(actions), help=text)
 
     def values(self, name: str, metavar: str, help_text: str) -> None:
         """A flag that may be repeated."""
@@ -120,6 +128,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        actions = next((argument.choices for argument in self.positionals() if argument.dest == "action"), None)
+        if actions and message == "the following arguments are required: ACTION":
+            message = f"{self.prog} needs an action: {', '.join(actions)}"
         raise UsageError(self, message)
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:

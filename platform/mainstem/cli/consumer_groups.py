@@ -7,7 +7,6 @@ with `--json`, which Kafka's does not have, the status is 1.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 
 from mainstem.cli.arguments import Parser, given
@@ -41,7 +40,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def validate_regex(text: str) -> int:
-    """Kafka asks RE2/J, the engine of its brokers; what Python's takes and RE2 does not is told apart here."""
+    """By the engine that brokers ask (RE2)."""
+    # Imported late: the other actions do without it, and it takes a while.
+    from mainstem.core.regular_expression import regex_problem
+
     problem = regex_problem(text)
     outcome = "valid" if problem is None else f"invalid: {problem}"
     print(f"The regular expression `{text}` is {outcome}.")
@@ -145,19 +147,3 @@ def check_reset(parser: Parser, options: argparse.Namespace) -> None:
         parser.error(f'Option "--reset-offsets" requires exactly one of: {", ".join(SCENARIOS)}')
     if not options.topic and not options.all_topics and options.from_file is None:
         parser.error("One of the reset scopes should be defined: --all-topics, --topic.")
-
-
-_NOT_IN_RE2 = (
-    (re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:[=!]|<[=!])"), "invalid or unsupported Perl syntax"),
-    (re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]"), "invalid escape sequence"),
-    (re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:P=|>|\()"), "invalid or unsupported Perl syntax"),
-)
-
-
-def regex_problem(text: str) -> str | None:
-    """Why a broker would refuse a pattern, None if it would not."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        return error.msg
-    return next((problem for pattern, problem in _NOT_IN_RE2 if pattern.search(text)), None)

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from mainstem.client.connection import Connection
 from mainstem.client.librdkafka import refused_property, translated
+from mainstem.model.errors import ConfigError
 
 POLL_S = 0.1
 TIMESTAMP_TYPES = (None, "CreateTime", "LogAppendTime")
@@ -47,8 +48,11 @@ class ConsoleConsumer:
         self._consumer.subscribe([topic])
 
     def subscribe_pattern(self, pattern: str) -> None:
-        """All topics whose whole name matches a regular expression."""
-        self._consumer.subscribe([f"^({pattern})$"])
+        """All topics whose whole name matches a regular expression. Raises: ConfigError if it is none."""
+        try:
+            self._consumer.subscribe([f"^({pattern})$"])
+        except KafkaException:
+            raise ConfigError("include", pattern, "a regular expression that matches whole names of topics") from None
 
     def assign(self, topic: str, partition: int, offset: int | str) -> None:
         """One partition from an offset on, or from its `earliest` or `latest`."""

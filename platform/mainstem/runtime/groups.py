@@ -247,9 +247,13 @@ class Groups:
                 found[TopicPartition(entry.topic, entry.partition)] = entry.offset
         return found
 
+    def shards(self) -> Iterator[GroupShard]:
+        """Those that are loaded, for metrics."""
+        return self._topic.runtime.machines()
+
     def snapshots(self) -> Iterator[GroupSnapshot]:
         """Every group of the shards that are loaded; cheap, for metrics at scrape time."""
-        for shard in self._topic.runtime.machines():
+        for shard in self.shards():
             for group in shard.groups.values():
                 yield GroupSnapshot(
                     group.group_id,

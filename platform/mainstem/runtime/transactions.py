@@ -6,7 +6,7 @@ An id belongs to one partition of `__transaction_state` (`runtime.coordinator_to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -139,6 +139,11 @@ class Transactions:
             (result,) = await settled([self.submit(replace(command, spare_producer_id=spare), as_it_is)])
             assert isinstance(result, ProducerResult)
         return result
+
+    def stored(self) -> Iterator[TransactionStored]:
+        """Every transactional id of the shards that are loaded, for metrics."""
+        for shard in self._runtime.machines():
+            yield from shard.transactions.values()
 
     async def list_transactions(self, command: ListTransactions) -> ListResult:
         """All transactions this broker coordinates."""

@@ -144,3 +144,60 @@ GROUP_LAG_SUM = _gauge(
     "kafka_consumergroup_lag_sum", "Lag of a group over a topic's partitions.", ("consumergroup", "topic")
 )
 GROUP_MEMBERS = _gauge("kafka_consumergroup_members", "Members of a group.", ("consumergroup",))
+
+# Coordinators: Kafka's gauges of classic groups, and its `group-coordinator-metrics`
+CLASSIC_GROUPS = _gauge("kafka_coordinator_group_groupmetadatamanager_numgroups", "Groups of the classic protocol.")
+CLASSIC_GROUPS_EMPTY = _gauge(
+    "kafka_coordinator_group_groupmetadatamanager_numgroupsempty", "Classic groups without members."
+)
+CLASSIC_GROUPS_PREPARING = _gauge(
+    "kafka_coordinator_group_groupmetadatamanager_numgroupspreparingrebalance",
+    "Classic groups that wait for their members to join.",
+)
+CLASSIC_GROUPS_COMPLETING = _gauge(
+    "kafka_coordinator_group_groupmetadatamanager_numgroupscompletingrebalance",
+    "Classic groups that wait for their leader's assignment.",
+)
+CLASSIC_GROUPS_STABLE = _gauge(
+    "kafka_coordinator_group_groupmetadatamanager_numgroupsstable",
+    "Classic groups whose members have their partitions.",
+)
+CLASSIC_GROUPS_DEAD = _gauge(
+    "kafka_coordinator_group_groupmetadatamanager_numgroupsdead", "Classic groups about to be removed."
+)
+GROUP_OFFSETS = _gauge("kafka_coordinator_group_groupmetadatamanager_numoffsets", "Committed offsets of all groups.")
+GROUP_COUNT = _gauge("kafka_server_group_coordinator_metrics_group_count", "Groups of a protocol.", ("protocol",))
+CONSUMER_GROUP_COUNT = _gauge(
+    "kafka_server_group_coordinator_metrics_consumer_group_count",
+    "Groups of the consumer protocol (KIP-848) in a state.",
+    ("state",),
+)
+# These only grow. jmx_exporter shows them as gauges, under names without the `_total` of Prometheus' counters.
+CLASSIC_REBALANCES = _gauge(
+    "kafka_server_group_coordinator_metrics_group_completed_rebalance_count",
+    "Generations of classic groups that got their assignment.",
+)
+CONSUMER_REBALANCES = _gauge(
+    "kafka_server_group_coordinator_metrics_consumer_group_rebalance_count",
+    "New epochs of consumer-protocol groups, also after a member left.",
+)
+OFFSET_COMMITS = _gauge("kafka_server_group_coordinator_metrics_offset_commit_count", "Offsets committed.")
+OFFSET_EXPIRATIONS = _gauge(
+    "kafka_server_group_coordinator_metrics_offset_expiration_count",
+    "Offsets forgotten after offsets.retention.minutes.",
+)
+OFFSET_DELETIONS = _gauge(
+    "kafka_server_group_coordinator_metrics_offset_deletion_count", "Offsets deleted by OffsetDelete."
+)
+
+# Producers and transactions
+PRODUCER_IDS = _gauge(
+    "kafka_server_replicamanager_produceridcount", "Producers that partitions know, once for each partition."
+)
+LATE_TRANSACTIONS = _gauge(
+    "kafka_server_replicamanager_partitionswithlatetransactionscount",
+    "Partitions with a transaction that has been open for five minutes more than transaction.max.timeout.ms.",
+)
+TRANSACTIONAL_IDS = _gauge(
+    "mainstem_transactional_ids", "Transactional ids by the state of their latest transaction.", ("state",)
+)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mainstem.api.files import File, OsFiles
 from mainstem.app.compose_broker import start_broker
-from mainstem.app.embedded import embedded_config
+from mainstem.app.embedded import embedded_settings
 
 
 class SlowFile:
@@ -39,7 +39,7 @@ class SlowFiles(OsFiles):
 
 
 async def main(directory: str, sync_s: float) -> None:
-    node = await start_broker(embedded_config({}, directory, None, None), files=SlowFiles(sync_s))
+    node = await start_broker(embedded_settings({}, directory, None, None).config, files=SlowFiles(sync_s))
     print(node.bootstrap_servers, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await node.close()

@@ -103,3 +103,12 @@ def mainstem_partition() -> Any:
 def test_fixture_gives_a_running_broker(mainstem_broker: Broker) -> None:
     produce(mainstem_broker.bootstrap_servers, b"1")
     assert consume(mainstem_broker.bootstrap_servers, 1) == [b"1"]
+
+
+def test_a_setting_that_nobody_knows_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with Broker({"num.partitons": 3}, storage="memory"):
+        pass
+    assert "config: num.partitons is not a known configuration; did you mean num.partitions?" in capsys.readouterr().err
+    with Broker({"num.partitions": 3}, storage="memory"):
+        pass
+    assert capsys.readouterr().err == ""

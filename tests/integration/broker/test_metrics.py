@@ -85,3 +85,62 @@ def test_numbers_move_with_the_traffic(broker: Broker) -> None:
 def test_other_requests_are_answered_politely(broker: Broker, path: str, method: str, status: int) -> None:
     assert broker.metrics_port is not None
     assert get(broker.metrics_port, path, method)[0] == status
+
+
+def start_reading(broker: Broker, group_id: str, **settings: str) -> Consumer:
+    """A consumer that has its partitions."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": group_id,
+            "auto.offset.reset": "earliest",
+            **settings,
+        }
+    )
+    consumer.subscribe(["orders"])
+    message = consumer.poll(30)
+    assert message is not None
+    assert message.error() is None
+    return consumer
+
+
+def test_groups_of_both_protocols_are_counted_by_state(broker: Broker) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    producer.produce("orders", b"one")
+    assert producer.flush(20) == 0
+    classic = start_reading(broker, "old")
+    modern = start_reading(broker, "new", **{"group.protocol": "consumer"})
+
+    seen = scrape(broker)
+    of_classic, of_all = "kafka_coordinator_group_groupmetadatamanager_", "kafka_server_group_coordinator_metrics_"
+    assert seen[of_classic + "numgroups", ()] == 1
+    assert seen[of_classic + "numgroupsstable", ()] == 1
+    assert seen[of_all + "group_count", (("protocol", "consumer"),)] == 1
+    assert seen[of_all + "consumer_group_rebalance_count", ()] >= 1
+    assert seen[of_all + "group_completed_rebalance_count", ()] == 1
+
+    for consumer in (classic, modern):
+        consumer.commit(asynchronous=False)
+        consumer.close()
+    seen = scrape(broker)
+    assert seen[of_classic + "numgroupsempty", ()] == 1
+    assert seen[of_classic + "numgroupsstable", ()] == 0
+    assert seen[of_all + "consumer_group_count", (("state", "empty"),)] == 1
+    assert seen[of_all + "offset_commit_count", ()] >= 2
+    assert seen[of_classic + "numoffsets", ()] == 2
+
+
+def test_transactions_are_counted_by_state(broker: Broker) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "transactional.id": "payments"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce("orders", b"one")
+    assert producer.flush(20) == 0
+    seen = scrape(broker)
+    assert seen["mainstem_transactional_ids", (("state", "Ongoing"),)] == 1
+    assert seen["kafka_server_replicamanager_produceridcount", ()] >= 1
+    assert seen["kafka_server_replicamanager_partitionswithlatetransactionscount", ()] == 0
+    producer.abort_transaction(30)
+    # Decided; the markers may still be on their way.
+    seen = scrape(broker)
+    assert seen["mainstem_transactional_ids", (("state", "Ongoing"),)] == 0

@@ -73,7 +73,7 @@ def test_an_override_goes_before_the_file(tmp_path: Path) -> None:
 def refused(tmp_path: Path, *arguments: str) -> str:
     command = [sys.executable, "-c", CODE, "broker", *arguments]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode != 0
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 
@@ -87,3 +87,9 @@ def test_a_bad_setting_ends_the_start_with_key_value_and_what_is_allowed(tmp_pat
 
 def test_a_file_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
     assert "configuration file='absent.properties' is not valid" in refused(tmp_path, "absent.properties")
+
+
+def test_a_port_that_is_taken_ends_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = refused(tmp_path, "--override", f"listeners=PLAINTEXT://127.0.0.1:{taken.getsockname()[1]}")
+    assert "cannot listen there" in said

@@ -91,6 +91,16 @@ def test_topics_can_be_chosen_by_pattern(mainstem: Run) -> None:
     assert sorted(finished.out.splitlines()) == ["pattern-1", "pattern-2"]
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_pattern_that_is_none_is_named(mainstem: Run, protocol: str) -> None:
+    finished = mainstem(f"console-consumer --include 'orders(' --consumer-property group.protocol={protocol}")
+    assert (finished.status, finished.err.strip()) == (
+        1,
+        "Processed a total of 0 messages\n"
+        "mainstem console-consumer: include='orders(' is not valid: a regular expression that matches whole names of topics",
+    )
+
+
 def test_numbers_are_printed_by_their_deserializer(mainstem: Run) -> None:
     mainstem("console-producer --topic numbers", b"\0\0\0\0\0\0\0\5\nshort\n")
     options = "--from-beginning --value-deserializer org.apache.kafka.common.serialization.LongDeserializer"

@@ -301,7 +301,7 @@ def test_log_directories_are_formatted_once(tmp_path: Path, capsys: pytest.Captu
         ("format -t fish -c FILE", "Cluster ID string fish does not appear to be a valid UUID"),
         ("format -t AAAAAAAAQACqqqqqqqqqqg -c /nowhere", "No such file or directory"),
         ("format -t AAAAAAAAQACqqqqqqqqqqg -c FILE -S SCRAM-SHA-256=[name=a,password=b]", "no SCRAM credentials"),
-        ("paint", "invalid choice: 'paint'"),
+        ("paint", "there is no action paint; there are random-uuid, "),
     ],
 )
 def test_what_cannot_be_formatted_is_said(

@@ -56,10 +56,11 @@ from mainstem.core.group.commands import (
     SyncPhaseExpired,
     TopicsChanged,
 )
-from mainstem.core.group.consumer_records import ConsumerMemberRemoved
+from mainstem.core.group.consumer_records import ConsumerGroupStored, ConsumerMemberRemoved
 from mainstem.core.group.consumer_requests import Group
 from mainstem.core.group.consumer_state import ConsumerGroup
 from mainstem.core.group.conversion import write_consumer_removal
+from mainstem.core.group.counters import GroupCounters
 from mainstem.core.group.offset_store import OffsetStore
 from mainstem.core.group.records import (
     GroupRecord,
@@ -95,6 +96,7 @@ class GroupShard:
         self.settings = settings
         self.groups: dict[str, Group] = {}
         self.offsets = OffsetStore()
+        self.counters = GroupCounters()
         self._cluster = cluster or NoCluster()
         self._arriving: dict[str, ClassicGroup] = {}
         self._is_replaying = True
@@ -162,6 +164,7 @@ class GroupShard:
         match command:
             case DeleteOffsets():
                 offsets.delete(turn, self.groups.get(command.group_id), self.offsets, command)
+                self.counters.offset_deletions += _removed_offsets(turn)
             case RemoveTopicOffsets():
                 for group_id in self.groups:
                     offsets.remove_topics(turn, group_id, command.topics, self.offsets)
@@ -240,6 +243,7 @@ class GroupShard:
         for group in self.groups.values():
             if offsets.expire(turn, group, self.offsets):
                 administration.write_removal_if_empty(turn, group)
+        self.counters.offset_expirations += _removed_offsets(turn)
         turn.wake(EXPIRY_TIMER, self.settings.offsets_retention_check_interval_ms, command)
 
     # --- state ----------------------------------------------------------------------------------------------
@@ -253,10 +257,14 @@ class GroupShard:
             case GroupRemoved():
                 self.groups.pop(record.group_id, None)
             case OffsetStored():
+                self.counters.offset_commits += 1
                 self.offsets.put(record, offset, producer_id)
                 self._hold_offsets_of(record.group_id, record.committed_at_ms)
             case OffsetRemoved():
                 self.offsets.remove(record)
+            case ConsumerGroupStored():
+                self.counters.consumer_rebalances += 1
+                consumer_requests.apply_consumer_record(self.groups, record)
             case _:
                 consumer_requests.apply_consumer_record(self.groups, record)
 
@@ -266,7 +274,9 @@ class GroupShard:
             self.groups[record.group_id] = ClassicGroup.from_stored(record)
         else:
             self.groups[record.group_id] = group
+            was_awaited = group.state is GroupState.COMPLETING_REBALANCE
             group.settle(record)
+            self.counters.classic_rebalances += was_awaited and group.state is GroupState.STABLE
 
     def _hold_offsets_of(self, group_id: str, now_ms: int) -> None:
         """Offsets without a group make a simple one, which nothing but its offsets keeps (no record of its
@@ -281,6 +291,7 @@ class GroupShard:
         """Replay is over. Members get a whole session to show up again; groups in excess of `group.max.size`
         rebalance."""
         self._is_replaying = False
+        self.counters = GroupCounters()
         turn = self._turn(now_ms)
         for group in self.groups.values():
             if isinstance(group, ConsumerGroup):
@@ -349,3 +360,7 @@ class GroupShard:
                 yield group.persisted
             for entry in self.offsets.of_group(group.group_id).values():
                 yield entry.stored
+
+
+def _removed_offsets(turn: Turn) -> int:
+    return sum(isinstance(record, OffsetRemoved) for record in turn.decision.records)

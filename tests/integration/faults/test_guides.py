@@ -1,4 +1,4 @@
-"""The examples of docs/testing.md do what they say."""
+"""The examples of the guides do what they say."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 
 import pytest
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "testing.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+BLOCKS = [
+    pytest.param(block, id=f"{guide}-{index}")
+    for guide in ("testing.md", "groups-and-transactions.md")
+    for index, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", (DOCS / guide).read_text(), re.MULTILINE | re.DOTALL)
+    )
+]
 
 
-@pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_the_guide_can_be_followed(block: int, tmp_path: Path) -> None:
-    (tmp_path / "test_example.py").write_text(BLOCKS[block])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_guide_can_be_followed(block: str, tmp_path: Path) -> None:
+    (tmp_path / "test_example.py").write_text(block)
     command = [
         sys.executable,
         "-m",
