@@ -6,19 +6,16 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupState,
     ConsumerGroupType,
-    KafkaError,
-    Message,
     Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, NewTopic
+from group_member import Member
 
 from mainstem import Broker
 
-POLL_S = 0.05
 DEADLINE_S = 60
 # Members of a test call in more often than Kafka would have them, so that a rebalance takes a second and not half a minute.
 QUICK = {
@@ -29,48 +26,11 @@ QUICK = {
 }
 
 
-class Member:
-    """One consumer, what it owns and what it got; driven by `poll`."""
-
-    def __init__(self, bootstrap: str, group: str, topics: list[str], **settings: object) -> None:
-        self.owned: set[tuple[str, int]] = set()
-        self.revoked: list[tuple[str, int]] = []
-        self.assignments = 0
-        self.received: list[Message] = []
-        self.fatal: KafkaError | None = None
-        protocol = settings.get("group.protocol", "consumer")
-        timing = {} if protocol == "consumer" else {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 200}
-        self.consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": group,
-                "group.protocol": protocol,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "topic.metadata.refresh.interval.ms": 500,
-                "error_cb": lambda error: None,
-                **timing,
-                **settings,
-            }
-        )
-        self.consumer.subscribe(topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
-
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.assignments += 1
-        self.owned |= {(each.topic, each.partition) for each in partitions}
-
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.revoked += [(each.topic, each.partition) for each in partitions]
-        self.owned -= {(each.topic, each.partition) for each in partitions}
-
-    def poll(self) -> None:
-        message = self.consumer.poll(POLL_S)
-        if message is None:
-            return
-        if message.error() is None:
-            self.received.append(message)
-        elif message.error().fatal() or message.error().code() == KafkaError._FATAL:
-            self.fatal = message.error()
+def protocol_settings(settings: dict[str, object]) -> dict[str, object]:
+    """Members are of the consumer protocol unless a test says otherwise."""
+    protocol = settings.get("group.protocol", "consumer")
+    timing = {} if protocol == "consumer" else {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 200}
+    return {"group.protocol": protocol, "topic.metadata.refresh.interval.ms": 500, **timing, **settings}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +53,7 @@ def join(bootstrap: str) -> Iterator[Callable[..., Member]]:
     members: list[Member] = []
 
     def start(group: str, *topics: str, at: str = bootstrap, **settings: object) -> Member:
-        members.append(Member(at, group, list(topics), **settings))
+        members.append(Member(at, group, list(topics), **protocol_settings(settings)))
         return members[-1]
 
     yield start

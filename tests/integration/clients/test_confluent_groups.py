@@ -3,55 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupState, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from group_member import Member
 
-POLL_S = 0.05
-SESSION_TIMEOUT_MS = 6_000
-
-
-class Member:
-    """One consumer of a group, what it owns, and what it was told about it; driven by `poll`."""
-
-    def __init__(self, bootstrap: str, group: str, topic: str, **settings: object) -> None:
-        self.owned: set[int] = set()
-        self.assignments = 0
-        self.revoked: list[int] = []
-        self.received: list[Message] = []
-        self.fatal: KafkaError | None = None
-        self.consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": group,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "session.timeout.ms": SESSION_TIMEOUT_MS,
-                "heartbeat.interval.ms": 200,
-                "error_cb": lambda error: None,
-                **settings,
-            }
-        )
-        self.consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
-
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.assignments += 1
-        self.owned |= {each.partition for each in partitions}
-
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.revoked += [each.partition for each in partitions]
-        self.owned -= {each.partition for each in partitions}
-
-    def poll(self) -> None:
-        message = self.consumer.poll(POLL_S)
-        if message is None:
-            return
-        if message.error() is None:
-            self.received.append(message)
-        elif message.error().fatal() or message.error().code() == KafkaError._FATAL:
-            self.fatal = message.error()
-
-    def values(self) -> list[str]:
-        return [message.value().decode() for message in self.received]
+TIMING = {"session.timeout.ms": 6_000, "heartbeat.interval.ms": 200}
 
 
 @pytest.fixture
@@ -60,7 +16,7 @@ def join(bootstrap: str) -> Iterator[Callable[..., Member]]:
     members: list[Member] = []
 
     def start(group: str, topic: str, **settings: object) -> Member:
-        members.append(Member(bootstrap, group, topic, **settings))
+        members.append(Member(bootstrap, group, [topic], **(TIMING | settings)))
         return members[-1]
 
     yield start
@@ -78,7 +34,7 @@ def produce(bootstrap: str, topic: str, values: dict[int, list[str]]) -> None:
 
 def shared(members: list[Member], partitions: int) -> bool:
     """Every partition has exactly one owner and every member owns some."""
-    owners = sorted(partition for member in members for partition in member.owned)
+    owners = sorted(partition for member in members for _, partition in member.owned)
     return owners == list(range(partitions)) and all(member.owned for member in members)
 
 
@@ -238,7 +194,7 @@ def test_a_described_group_shows_its_members_and_what_they_own(join, admin, new_
     assert description.state == ConsumerGroupState.STABLE
     assert description.partition_assignor == "range"
     shown = {
-        member.client_id: {each.partition for each in member.assignment.topic_partitions}
+        member.client_id: {(each.topic, each.partition) for each in member.assignment.topic_partitions}
         for member in description.members
     }
     assert shown == {f"client-{n}": member.owned for n, member in enumerate(members)}

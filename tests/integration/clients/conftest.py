@@ -1,0 +1,8 @@
+"""What tests of several clients share is in plain modules beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
