@@ -6,19 +6,17 @@ Everything random about a run comes from its seed. What cannot be seeded is the 
 from __future__ import annotations
 
 import random
-import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker_process import BrokerProcess
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-READY = re.compile(r"PLAINTEXT://([\d.]+:\d+)")
 LIBRDKAFKA, NEWEST = (Path(__file__).with_name(name) for name in ("worker.py", "worker_v2.py"))
 PARTITIONS = 3
 START_TIMEOUT_S = 30.0
@@ -41,50 +39,25 @@ class Report:
     seconds: float = 0.0
 
 
-class BrokerProcess:
+class Broker(BrokerProcess):
     """Killed and started again on the same port and directory."""
 
     def __init__(self, data: Path, storage: str) -> None:
-        self.bootstrap = "127.0.0.1:0"
-        self.log = ""
-        self._data, self._storage = data, storage
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        settings = {
-            "log.dirs": str(self._data),
-            "listeners": f"PLAINTEXT://{self.bootstrap}",
-            "log.storage": self._storage,
-            "group.min.session.timeout.ms": "1000",
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
-            "offsets.topic.num.partitions": "3",
-            "transaction.state.log.num.partitions": "3",
-        }
-        command = [sys.executable, "-m", "mainstem.cli.main", "broker"]
-        for name, value in settings.items():
-            command += ["--override", f"{name}={value}"]
-        self._process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={"NO_COLOR": "1"}
+        super().__init__(
+            data,
+            f"log.storage={storage}",
+            "group.min.session.timeout.ms=1000",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms=500",
+            "offsets.topic.num.partitions=3",
+            "transaction.state.log.num.partitions=3",
         )
-        ready = threading.Event()
-        threading.Thread(target=self._read, args=(self._process, ready), daemon=True).start()
-        if not ready.wait(START_TIMEOUT_S):
-            raise NotExactlyOnce(f"the broker did not start:\n{self.log}")
 
-    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
-        assert process.stderr is not None
-        with process.stderr as lines:
-            for line in lines:
-                self.log += line
-                found = READY.search(line) if "broker.started" in line else None
-                if found:
-                    self.bootstrap = found[1]
-                    ready.set()
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+    def start(self, **environment: str) -> None:
+        """Raises: NotExactlyOnce."""
+        try:
+            super().start(**environment)
+        except AssertionError as error:
+            raise NotExactlyOnce(f"the broker did not start:\n{self.log}") from error
 
 
 @dataclass(kw_only=True)
@@ -138,26 +111,26 @@ def run(seed: int, directory: Path) -> Report:
     began = time.monotonic()
     program = LIBRDKAFKA if seed % 2 else NEWEST
     report = Report(seed=seed, records=chance.randint(200, 900), worker=program.stem)
-    broker = BrokerProcess(directory / "data", chance.choice(["segments", "segments", "sqlite"]))
+    broker = Broker(directory / "data", chance.choice(["segments", "segments", "sqlite"]))
     # Members of a group share the partitions among any number of workers, the others take one each.
     workers = Workers(
         program=program, bootstrap="", count=chance.randint(1, 3) if program is LIBRDKAFKA else PARTITIONS
     )
     try:
         broker.start()
-        fill(broker.bootstrap, report.records)
-        workers.bootstrap = broker.bootstrap
+        fill(broker.bootstrap_servers, report.records)
+        workers.bootstrap = broker.bootstrap_servers
         workers.start()
         disturb(chance, broker, workers, report)
-        wait_for_the_end(broker.bootstrap, workers, report.records)
+        wait_for_the_end(broker.bootstrap_servers, workers, report.records)
         workers.close()
-        check(broker.bootstrap, report.records)
+        check(broker.bootstrap_servers, report.records)
     except NotExactlyOnce as error:
         workers.close()
         raise NotExactlyOnce(f"seed {seed}: {error}\n{''.join(workers.errors)}\n{broker.log[-4_000:]}") from error
     finally:
         workers.close()
-        broker.kill()
+        broker.close()
     report.restarts = workers.restarts
     report.seconds = round(time.monotonic() - began, 1)
     return report
@@ -174,12 +147,12 @@ def fill(bootstrap: str, count: int) -> None:
     producer.flush(START_TIMEOUT_S)
 
 
-def disturb(chance: random.Random, broker: BrokerProcess, workers: Workers, report: Report) -> None:
+def disturb(chance: random.Random, broker: Broker, workers: Workers, report: Report) -> None:
     for _ in range(chance.randint(1, 4)):
         # Workers need most of a second to begin; a part of the kills hits them before they have.
         time.sleep(chance.uniform(0.1, 1.4))
         if chance.random() < 0.4:
-            broker.kill()
+            broker.close()
             report.broker_kills += 1
             time.sleep(chance.uniform(0.0, 0.3))
             broker.start()

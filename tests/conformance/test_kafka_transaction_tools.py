@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Producer
+from topic_values import read_values
 
 pytestmark = pytest.mark.conformance
 
@@ -30,30 +31,6 @@ def open_transaction(
     producer.produce(topic, "open", partition=0)
     assert producer.flush(TIMEOUT_S) == 0
     return producer, transactional_id, topic
-
-
-def committed_values(bootstrap: str, topic: str) -> list[str]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "not used",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    values: list[str] = []
-    try:
-        while True:
-            message = consumer.poll(TIMEOUT_S)
-            assert message is not None, "the topic did not end in time"
-            if message.error() is None:
-                values.append(message.value().decode())
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                return values
-    finally:
-        consumer.close()
 
 
 def test_list_and_describe(bootstrap: str, tools, open_transaction: tuple[Producer, str, str]) -> None:
@@ -120,6 +97,6 @@ def test_abort_ends_a_transaction_in_its_partition(
     plain = Producer({"bootstrap.servers": bootstrap})
     plain.produce(topic, "behind", partition=0)
     assert plain.flush(TIMEOUT_S) == 0
-    assert committed_values(bootstrap, topic) == []
+    assert read_values(bootstrap, topic) == []
     tools.run("kafka-transactions", "abort", "--topic", topic, "--partition", "0", "--start-offset", "0").succeeded()
-    assert committed_values(bootstrap, topic) == ["behind"]
+    assert read_values(bootstrap, topic) == ["behind"]

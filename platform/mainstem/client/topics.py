@@ -30,10 +30,11 @@ from mainstem.wire.messages.describe_topic_partitions import (
     Cursor,
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
     DescribeTopicPartitionsResponseTopic,
     TopicRequest,
 )
-from mainstem.wire.messages.metadata import MetadataResponseTopic
+from mainstem.wire.messages.metadata import MetadataResponsePartition, MetadataResponseTopic
 from mainstem.wire.schema import Message
 
 BROKERS_DEFAULT = -1
@@ -187,31 +188,31 @@ def _place(cursor: Cursor) -> tuple[str, int]:
 
 
 def _of_metadata(topic: MetadataResponseTopic) -> TopicInfo:
-    partitions = [
-        PartitionInfo(
-            partition=each.partition_index,
-            leader=each.leader_id if each.leader_id >= 0 else None,
-            replicas=tuple(each.replica_nodes),
-            isr=tuple(each.isr_nodes),
-        )
-        for each in topic.partitions
-    ]
+    partitions = [_partition(each) for each in topic.partitions]
     return _topic(topic.name or "", topic.topic_id, topic.is_internal, partitions)
 
 
 def _of_description(topic: DescribeTopicPartitionsResponseTopic) -> TopicInfo:
     partitions = [
-        PartitionInfo(
-            partition=each.partition_index,
-            leader=each.leader_id if each.leader_id >= 0 else None,
-            replicas=tuple(each.replica_nodes),
-            isr=tuple(each.isr_nodes),
-            elr=tuple(each.eligible_leader_replicas or ()),
-            last_known_elr=tuple(each.last_known_elr or ()),
-        )
+        _partition(each, tuple(each.eligible_leader_replicas or ()), tuple(each.last_known_elr or ()))
         for each in topic.partitions
     ]
     return _topic(topic.name or "", topic.topic_id, topic.is_internal, partitions)
+
+
+def _partition(
+    each: MetadataResponsePartition | DescribeTopicPartitionsResponsePartition,
+    elr: tuple[int, ...] | None = None,
+    last_known_elr: tuple[int, ...] | None = None,
+) -> PartitionInfo:
+    return PartitionInfo(
+        partition=each.partition_index,
+        leader=each.leader_id if each.leader_id >= 0 else None,
+        replicas=tuple(each.replica_nodes),
+        isr=tuple(each.isr_nodes),
+        elr=elr,
+        last_known_elr=last_known_elr,
+    )
 
 
 def _topic(name: str, topic_id: bytes, is_internal: bool, partitions: Sequence[PartitionInfo]) -> TopicInfo:

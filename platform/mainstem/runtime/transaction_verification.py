@@ -22,19 +22,22 @@ from mainstem.model.ids import TopicPartition
 from mainstem.runtime.coordinator_timers import Scheduler
 
 
+class Writer(NamedTuple):
+    """Whose transaction it is. `adds`: the client leaves it to the brokers to add partitions."""
+
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+    adds: bool
+
+
+ToldErrors = Callable[[Mapping[TopicPartition, ErrorCode]], None]
+
+
 class CoordinatorPort(Protocol):
     """The coordinator of a transactional id, wherever it is. `runtime.transactions.Transactions` is the one on this broker."""
 
-    def add_or_verify(
-        self,
-        transactional_id: str,
-        producer_id: int,
-        producer_epoch: int,
-        partitions: Sequence[TopicPartition],
-        done: Callable[[Mapping[TopicPartition, ErrorCode]], None],
-        *,
-        adds: bool,
-    ) -> None:
+    def add_or_verify(self, writer: Writer, partitions: Sequence[TopicPartition], done: ToldErrors) -> None:
         """`done` is told the error of each partition, perhaps at once."""
 
 
@@ -51,15 +54,6 @@ class VerifiedLog(Protocol):
     @property
     def log_end_offset(self) -> int:
         """Opens the log. Raises: StorageError."""
-
-
-class Writer(NamedTuple):
-    """Whose transaction it is. `adds`: the client leaves it to the brokers to add partitions."""
-
-    transactional_id: str
-    producer_id: int
-    producer_epoch: int
-    adds: bool
 
 
 Answer = Admission | ErrorCode
@@ -140,9 +134,7 @@ class TransactionVerifier:
         line.is_asking = True
 
         def ask() -> None:
-            self._coordinator.add_or_verify(
-                writer.transactional_id, writer.producer_id, writer.producer_epoch, asked, answered, adds=writer.adds
-            )
+            self._coordinator.add_or_verify(writer, asked, answered)
 
         def answered(errors: Mapping[TopicPartition, ErrorCode]) -> None:
             config = self._config()

@@ -6,7 +6,7 @@ An id belongs to one partition of `__transaction_state` (`runtime.coordinator_to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -43,6 +43,7 @@ from mainstem.runtime.coordinator_topic import (
 )
 from mainstem.runtime.producer_ids import ProducerIds
 from mainstem.runtime.transaction_markers import Completion, MarkerPort
+from mainstem.runtime.transaction_verification import ToldErrors, Writer
 from mainstem.wire.stored.transaction_state import decode_record, encode_record
 
 Response = TypeVar("Response")
@@ -156,31 +157,22 @@ class Transactions:
                 return command.refused(result.error)
         return ListResult(transactions=tuple(listed))
 
-    def add_or_verify(
-        self,
-        transactional_id: str,
-        producer_id: int,
-        producer_epoch: int,
-        partitions: Sequence[TopicPartition],
-        done: Callable[[Mapping[TopicPartition, ErrorCode]], None],
-        *,
-        adds: bool,
-    ) -> None:
+    def add_or_verify(self, writer: Writer, partitions: Sequence[TopicPartition], done: ToldErrors) -> None:
         """See `runtime.transaction_verification.CoordinatorPort`."""
         command: AddPartitions | VerifyPartitions
-        if adds:
+        if writer.adds:
             command = AddPartitions(
-                transactional_id=transactional_id,
-                producer_id=producer_id,
-                producer_epoch=producer_epoch,
+                transactional_id=writer.transactional_id,
+                producer_id=writer.producer_id,
+                producer_epoch=writer.producer_epoch,
                 partitions=tuple(partitions),
                 client_version=EPOCH_BUMP_VERSION,
             )
         else:
             command = VerifyPartitions(
-                transactional_id=transactional_id,
-                producer_id=producer_id,
-                producer_epoch=producer_epoch,
+                transactional_id=writer.transactional_id,
+                producer_id=writer.producer_id,
+                producer_epoch=writer.producer_epoch,
                 partitions=tuple(partitions),
             )
 

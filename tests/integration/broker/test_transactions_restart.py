@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from topic_values import read_values
 
 from mainstem.model.errors import ErrorCode
 from mainstem.wire import codec
@@ -19,32 +20,6 @@ from mainstem.wire.messages.list_transactions import ListTransactionsRequest
 MakeBroker = Callable[..., Any]
 TIMEOUT_S = 30.0
 QUICK = ("transaction.abort.timed.out.transaction.cleanup.interval.ms=300", "num.partitions=1")
-
-
-def read(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[str]:
-    """Up to the last stable offset of now, or the high watermark."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "not used",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 100,
-            "isolation.level": isolation,
-        }
-    )
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    values: list[str] = []
-    try:
-        while True:
-            message = consumer.poll(TIMEOUT_S)
-            assert message is not None, "the topic did not end in time"
-            if message.error() is None:
-                values.append(message.value().decode())
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                return values
-    finally:
-        consumer.close()
 
 
 def producer(bootstrap: str, transactional_id: str, **settings: object) -> Producer:
@@ -88,8 +63,8 @@ def test_a_transaction_goes_on_over_a_restart(broker_process: MakeBroker, storag
     getattr(broker, ending)()
     broker.start()
     writer.abort_transaction(TIMEOUT_S)
-    assert read(broker.bootstrap_servers, "t") == ["before", "after"]
-    assert read(broker.bootstrap_servers, "t", "read_uncommitted") == ["before", "after", "aborted"]
+    assert read_values(broker.bootstrap_servers, "t") == ["before", "after"]
+    assert read_values(broker.bootstrap_servers, "t", "read_uncommitted") == ["before", "after", "aborted"]
 
 
 def test_what_nobody_ends_is_aborted_after_the_restart(broker_process: MakeBroker) -> None:
@@ -141,7 +116,7 @@ def test_a_zombie_is_fenced_by_a_producer_that_comes_after_the_restart(broker_pr
     with pytest.raises(KafkaException) as fenced:
         zombie.commit_transaction(TIMEOUT_S)
     assert fenced.value.args[0].fatal()
-    assert read(broker.bootstrap_servers, "t") == ["of the successor"]
+    assert read_values(broker.bootstrap_servers, "t") == ["of the successor"]
 
 
 def test_producer_ids_are_never_given_twice(broker_process: MakeBroker) -> None:

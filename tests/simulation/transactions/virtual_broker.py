@@ -170,16 +170,14 @@ class Broker:
         if waiter.error is not None:
             raise waiter.error
 
-    def add_or_verify(
-        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Any, done: Any, *, adds: bool
-    ) -> None:
+    def add_or_verify(self, writer: Writer, partitions: Any, done: Any) -> None:
         """The port for verification, over a network that takes its time."""
-        make: Any = AddPartitions if adds else VerifyPartitions
-        versions = {"client_version": 2} if adds else {}
+        make: Any = AddPartitions if writer.adds else VerifyPartitions
+        versions = {"client_version": 2} if writer.adds else {}
         command = make(
-            transactional_id=transactional_id,
-            producer_id=producer_id,
-            producer_epoch=producer_epoch,
+            transactional_id=writer.transactional_id,
+            producer_id=writer.producer_id,
+            producer_epoch=writer.producer_epoch,
             partitions=tuple(partitions),
             **versions,
         )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from handler_calls import response, start
+
 from mainstem.api.coordination import ControllerClaim
-from mainstem.broker.context import RequestContext
 from mainstem.broker.handlers import describe_configs, incremental_alter_configs
 from mainstem.model.cluster import BrokerRegistration, Change, Endpoint
 from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.errors import ErrorCode
 from mainstem.runtime.metadata import Metadata
 from mainstem.telemetry.loggers import Loggers
-from mainstem.wire import codec
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from mainstem.wire.messages.incremental_alter_configs import (
@@ -76,21 +75,7 @@ class Node:
     async def ask(self, module: Any, version: int, request: Any) -> Any:
         """As a client of this version sees it: both messages lose what the version does not carry."""
         api = ApiKey[module.__name__.rpartition(".")[2].upper()]
-        schema = codec.request_schema(api)
-        sent = codec.decode(schema, version, memoryview(codec.encode(schema, version, request)))
-        context = RequestContext(
-            api_version=version,
-            client_id="c",
-            client_host="127.0.0.1",
-            listener="PLAINTEXT",
-            local_host="127.0.0.1",
-            local_port=9,
-        )
-        answer = module.handle(context, self.services, sent)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        schema = codec.response_schema(api)
-        return codec.decode(schema, version, memoryview(codec.encode(schema, version, answer)))
+        return await response(api, version, start(self.services, api, version, request))
 
     async def create(self, name: str, partitions: int = 1, **configs: str) -> None:
         settings = {key.replace("_", "."): value for key, value in configs.items()}

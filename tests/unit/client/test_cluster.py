@@ -17,7 +17,7 @@ from mainstem.client.group_descriptions import read_assignment
 from mainstem.client.groups import Groups
 from mainstem.client.kafka_errors import description, exception_class
 from mainstem.client.offsets import LATEST, MAX_TIMESTAMP, known_offsets, list_offsets
-from mainstem.client.topics import Topics
+from mainstem.client.topics import PartitionInfo, Topics
 from mainstem.model.errors import ErrorCode
 from mainstem.model.ids import TopicPartition
 from mainstem.wire.apis import ApiKey
@@ -146,6 +146,25 @@ def test_pages_of_partitions_are_put_together(fake: FakeBroker, cluster: Cluster
     assert [each.partition for each in described.partitions] == [0, 1, 2]
     asked = fake.requests(ApiKey.DESCRIBE_TOPIC_PARTITIONS)
     assert [request.cursor.partition_index if request.cursor else None for request in asked] == [None, 1, 2]
+
+
+def test_eligible_leader_replicas_are_unknown_where_no_broker_tells_them(fake: FakeBroker, cluster: Cluster) -> None:
+    fake.answers[ApiKey.METADATA] = lambda request: fake.metadata([topic(-1)])
+    (described,) = Topics(cluster).describe(["t"])
+    expected = PartitionInfo(partition=0, leader=None, replicas=(1,), isr=(1,), elr=None, last_known_elr=None)
+    assert described.partitions == (expected,)
+
+
+def test_eligible_leader_replicas_that_a_broker_tells_are_known_if_none(fake: FakeBroker, cluster: Cluster) -> None:
+    told = DescribeTopicPartitionsResponsePartition(
+        partition_index=0, leader_id=1, replica_nodes=[1], isr_nodes=[1], eligible_leader_replicas=[2]
+    )
+    described = DescribeTopicPartitionsResponseTopic(name="t", partitions=[told])
+    answer = DescribeTopicPartitionsResponse(topics=[described])
+    fake.answers[ApiKey.DESCRIBE_TOPIC_PARTITIONS] = lambda request: answer
+    (found,) = Topics(cluster).describe(["t"])
+    expected = PartitionInfo(partition=0, leader=1, replicas=(1,), isr=(1,), elr=(2,), last_known_elr=())
+    assert found.partitions == (expected,)
 
 
 def test_pages_that_never_end_are_refused(fake: FakeBroker, cluster: Cluster) -> None:

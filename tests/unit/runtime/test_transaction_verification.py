@@ -61,10 +61,8 @@ class FakeCoordinator:
         ] = []
         self.at_once: ErrorCode | None = None
 
-    def add_or_verify(
-        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Any, done: Any, *, adds: bool
-    ) -> None:
-        self.asked.append((partitions, adds, done))
+    def add_or_verify(self, writer: Writer, partitions: Any, done: Any) -> None:
+        self.asked.append((partitions, writer.adds, done))
         if self.at_once is not None:
             done(dict.fromkeys(partitions, self.at_once))
 

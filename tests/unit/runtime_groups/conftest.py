@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,6 +18,10 @@ from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
 from mainstem.runtime.groups import Groups
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from group_client import GroupClient
 
 START_MS = 1_700_000_000_000
 
@@ -236,3 +242,12 @@ def make_partition() -> type[FakePartition]:
 @pytest.fixture
 def virtual_time() -> VirtualTime:
     return VirtualTime()
+
+
+@pytest.fixture
+async def client(make_world: Any) -> AsyncIterator[GroupClient]:
+    world = make_world()
+    world.cluster.create("__consumer_offsets")
+    world.cluster.create("orders", 2)
+    yield GroupClient(world)
+    await world.groups.close()

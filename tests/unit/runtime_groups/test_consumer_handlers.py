@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from group_client import GroupClient
 
-from mainstem.broker.context import RequestContext
 from mainstem.core.group.cluster_view import ConsumerTimeouts
 from mainstem.model.cluster import (
     ConfigChanged,
@@ -20,89 +17,20 @@ from mainstem.model.cluster import (
 from mainstem.model.errors import ErrorCode
 from mainstem.runtime.group_cluster import GroupCluster
 from mainstem.wire.apis import ApiKey
-from mainstem.wire.codec import decode, encode, request_schema, response_schema
-from mainstem.wire.messages.consumer_group_describe import ConsumerGroupDescribeRequest
-from mainstem.wire.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
+from mainstem.wire.messages.consumer_group_heartbeat import TopicPartitions
 from mainstem.wire.messages.describe_groups import DescribeGroupsRequest
 from mainstem.wire.messages.list_groups import ListGroupsRequest
-from mainstem.wire.messages.offset_commit import (
-    OffsetCommitRequest,
-    OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
-)
 from mainstem.wire.messages.offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
     OffsetDeleteRequestTopic,
 )
-from mainstem.wire.messages.offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
 
 JOINS = {"rebalance_timeout_ms": 60_000, "subscribed_topic_names": ["orders"], "topic_partitions": []}
 
 
-class Client:
-    """Speaks to the handlers as a connection does, through the codec."""
-
-    def __init__(self, world: Any) -> None:
-        self.world = world
-        self.services = SimpleNamespace(metadata=world.cluster, groups=world.groups)
-
-    async def send(self, api: ApiKey, version: int, request: Any) -> Any:
-        context = RequestContext(
-            api_version=version,
-            client_id="client",
-            client_host="127.0.0.1",
-            listener="PLAINTEXT",
-            local_host="127.0.0.1",
-            local_port=9092,
-        )
-        schema = request_schema(api)
-        read = decode(schema, version, memoryview(encode(schema, version, request)))
-        handler = import_module(f"mainstem.broker.handlers.{api.name.lower()}")
-        answer = handler.handle(context, self.services, read)
-        self.world.time.advance(0)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        schema = response_schema(api)
-        return decode(schema, version, memoryview(encode(schema, version, answer)))
-
-    async def beat(self, member_id: str, epoch: int, version: int = 1, **changes: Any) -> Any:
-        fields = {"group_id": "g", "member_id": member_id, "member_epoch": epoch, "topic_partitions": None}
-        request = ConsumerGroupHeartbeatRequest(**(fields | changes))
-        return await self.send(ApiKey.CONSUMER_GROUP_HEARTBEAT, version, request)
-
-    async def describe(self, version: int = 1, *groups: str) -> Any:
-        request = ConsumerGroupDescribeRequest(group_ids=groups or ("g",), include_authorized_operations=True)
-        return (await self.send(ApiKey.CONSUMER_GROUP_DESCRIBE, version, request)).groups
-
-    async def commit(self, member_id: str, epoch: int, version: int = 9) -> int:
-        partition = OffsetCommitRequestPartition(partition_index=0, committed_offset=7, committed_metadata="")
-        request = OffsetCommitRequest(
-            group_id="g",
-            generation_id_or_member_epoch=epoch,
-            member_id=member_id,
-            topics=[OffsetCommitRequestTopic(name="orders", partitions=[partition])],
-        )
-        answer = await self.send(ApiKey.OFFSET_COMMIT, version, request)
-        error: int = answer.topics[0].partitions[0].error_code
-        return error
-
-    async def fetch(self, **who: Any) -> Any:
-        asked = OffsetFetchRequestGroup(group_id="g", topics=None, **who)
-        return (await self.send(ApiKey.OFFSET_FETCH, 9, OffsetFetchRequest(groups=[asked]))).groups[0]
-
-
-@pytest.fixture
-async def client(make_world: Any) -> Any:
-    world = make_world()
-    world.cluster.create("__consumer_offsets")
-    world.cluster.create("orders", 2)
-    yield Client(world)
-    await world.groups.close()
-
-
 @pytest.mark.parametrize("version", [0, 1])
-async def test_a_member_joins_and_learns_what_it_has(client: Any, version: int) -> None:
+async def test_a_member_joins_and_learns_what_it_has(client: GroupClient, version: int) -> None:
     joined = await client.beat("m", 0, version, **JOINS)
     assert (joined.error_code, joined.member_id, joined.member_epoch) == (0, "m", 1)
     assert joined.heartbeat_interval_ms == 5_000
@@ -112,13 +40,13 @@ async def test_a_member_joins_and_learns_what_it_has(client: Any, version: int) 
     assert (steady.error_code, steady.assignment) == (0, None)
 
 
-async def test_version_0_gives_an_id_to_those_without(client: Any) -> None:
+async def test_version_0_gives_an_id_to_those_without(client: GroupClient) -> None:
     assert (await client.beat("", 0, 0, **JOINS)).member_id == "uuid-1"
     refused = await client.beat("", 0, 1, **JOINS)
     assert (refused.error_code, refused.error_message) == (ErrorCode.INVALID_REQUEST, "MemberId can't be empty.")
 
 
-async def test_what_a_member_owns_is_read_topic_by_topic(client: Any) -> None:
+async def test_what_a_member_owns_is_read_topic_by_topic(client: GroupClient) -> None:
     """A topic named twice counts once, with everything that was said of it."""
     await client.beat("m", 0, **JOINS)
     await client.beat("n", 0, **JOINS)
@@ -131,7 +59,7 @@ async def test_what_a_member_owns_is_read_topic_by_topic(client: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1])
-async def test_a_description_has_everything(client: Any, version: int) -> None:
+async def test_a_description_has_everything(client: GroupClient, version: int) -> None:
     await client.beat("m", 0, **JOINS, instance_id="one", rack_id="r")
     (group,) = await client.describe(version)
     assert (group.error_code, group.group_state, group.assignor_name) == (0, "Stable", "uniform")
@@ -146,13 +74,13 @@ async def test_a_description_has_everything(client: Any, version: int) -> None:
     assert member.member_type == (1 if version else -1)
 
 
-async def test_groups_that_are_not_there_are_described_with_an_error(client: Any) -> None:
+async def test_groups_that_are_not_there_are_described_with_an_error(client: GroupClient) -> None:
     absent, nameless = await client.describe(1, "absent", "")
     assert (absent.error_code, absent.error_message) == (ErrorCode.GROUP_ID_NOT_FOUND, "Group absent not found.")
     assert nameless.error_code == ErrorCode.INVALID_GROUP_ID
 
 
-async def test_listings_and_classic_descriptions_know_the_type(client: Any) -> None:
+async def test_listings_and_classic_descriptions_know_the_type(client: GroupClient) -> None:
     await client.beat("m", 0, **JOINS)
     listed = await client.send(ApiKey.LIST_GROUPS, 5, ListGroupsRequest(types_filter=["Consumer"]))
     assert [(g.group_id, g.group_type, g.group_state) for g in listed.groups] == [("g", "consumer", "Stable")]
@@ -161,7 +89,7 @@ async def test_listings_and_classic_descriptions_know_the_type(client: Any) -> N
     assert described.groups[0].error_message == "Group g is not a classic group."
 
 
-async def test_commits_and_fetches_carry_the_member_epoch(client: Any) -> None:
+async def test_commits_and_fetches_carry_the_member_epoch(client: GroupClient) -> None:
     await client.beat("m", 0, **JOINS)
     assert await client.commit("m", 1) == ErrorCode.NONE
     assert await client.commit("m", 0) == ErrorCode.STALE_MEMBER_EPOCH
@@ -183,7 +111,7 @@ def deletion(group_id: str, *topics: tuple[str, int]) -> OffsetDeleteRequest:
     )
 
 
-async def test_offsets_are_deleted_one_by_one(client: Any) -> None:
+async def test_offsets_are_deleted_one_by_one(client: GroupClient) -> None:
     await client.commit("", -1)
     wanted = deletion("g", ("orders", 0), ("orders", 1), ("orders", 2), ("absent", 0))
     answer = await client.send(ApiKey.OFFSET_DELETE, 0, wanted)
@@ -196,18 +124,18 @@ async def test_offsets_are_deleted_one_by_one(client: Any) -> None:
 @pytest.mark.parametrize(
     ("group_id", "error"), [("absent", ErrorCode.GROUP_ID_NOT_FOUND), ("", ErrorCode.INVALID_GROUP_ID)]
 )
-async def test_offsets_of_no_group_cannot_be_deleted(client: Any, group_id: str, error: ErrorCode) -> None:
+async def test_offsets_of_no_group_cannot_be_deleted(client: GroupClient, group_id: str, error: ErrorCode) -> None:
     answer = await client.send(ApiKey.OFFSET_DELETE, 0, deletion(group_id, ("orders", 0)))
     assert (answer.error_code, list(answer.topics)) == (error, [])
 
 
-async def test_the_protocol_can_be_switched_off(client: Any) -> None:
+async def test_the_protocol_can_be_switched_off(client: GroupClient) -> None:
     client.world.cluster.change(FeatureLevelChanged(name="group.version", level=0, epoch=1))
     assert (await client.beat("m", 0, **JOINS)).error_code == ErrorCode.UNSUPPORTED_VERSION
     assert (await client.describe())[0].error_code == ErrorCode.UNSUPPORTED_VERSION
 
 
-async def test_topics_that_change_reach_the_group(client: Any) -> None:
+async def test_topics_that_change_reach_the_group(client: GroupClient) -> None:
     cluster = client.world.cluster
     await client.beat("m", 0, **JOINS)
     cluster.change(PartitionsAdded(name="orders", partitions=(cluster.registration(2, 1),)))

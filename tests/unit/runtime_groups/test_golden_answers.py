@@ -5,18 +5,16 @@ Through the codec in the recorded version, without sockets. Not compared: the or
 
 from __future__ import annotations
 
-import inspect
 import json
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+from handler_calls import response, start
 
-from mainstem.broker.context import RequestContext
 from mainstem.wire.apis import ApiKey
-from mainstem.wire.codec import decode, encode, request_schema, response_schema
+from mainstem.wire.codec import request_schema
 
 ANSWERS = Path(__file__).parents[2] / "data" / "kafka-4.1-group-answers" / "answers.json"
 
@@ -30,31 +28,17 @@ class Replay:
 
     def send(self, step: dict[str, Any]) -> None:
         api, version = ApiKey[step["send"]], step["version"]
-        schema = request_schema(api)
-        request = msgspec.convert(self._with_our_ids(step["request"]), schema.message)
-        context = RequestContext(
-            api_version=version,
-            client_id="client",
-            client_host="127.0.0.1",
-            listener="PLAINTEXT",
-            local_host="127.0.0.1",
-            local_port=9092,
-        )
-        handler = import_module(f"mainstem.broker.handlers.{api.name.lower()}")
-        read = decode(schema, version, memoryview(encode(schema, version, request)))
-        self._parked[step["line"]] = (api, version, handler.handle(context, self.services, read))
+        request = msgspec.convert(self._with_our_ids(step["request"]), request_schema(api).message)
+        self._parked[step["line"]] = (api, version, start(self.services, api, version, request))
         # The initial delay is 0, as in the recording; it ends before the next request comes.
         self.world.time.advance(0)
 
     async def receive(self, step: dict[str, Any]) -> dict[str, Any]:
         api, version, answer = self._parked.pop(step["line"])
-        if inspect.isawaitable(answer):
-            answer = await answer
-        schema = response_schema(api)
-        response = decode(schema, version, memoryview(encode(schema, version, answer)))
+        ours = await response(api, version, answer)
         if api is ApiKey.JOIN_GROUP:
-            self._learn_ids(step["response"], response)
-        fields: dict[str, Any] = self._with_their_ids(msgspec.to_builtins(response))
+            self._learn_ids(step["response"], ours)
+        fields: dict[str, Any] = self._with_their_ids(msgspec.to_builtins(ours))
         return fields
 
     def _learn_ids(self, recorded: dict[str, Any], ours: Any) -> None:

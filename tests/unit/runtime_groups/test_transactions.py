@@ -18,6 +18,7 @@ from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import TRANSACTION_STATE_TOPIC
 from mainstem.runtime.coordinator_shard import EndMarker
 from mainstem.runtime.coordinator_topic import as_it_is, settled
+from mainstem.runtime.transaction_verification import Writer
 from mainstem.runtime.transactions import Transactions
 
 E, S = ErrorCode, TransactionState
@@ -243,10 +244,10 @@ async def test_verifying_is_asking_and_adding_is_writing(world: World) -> None:
     producer = await world.init()
     told: list[Any] = []
     ask = world.transactions.add_or_verify
-    ask(ID, producer.producer_id, producer.producer_epoch, [A], told.append, adds=False)
-    ask(ID, producer.producer_id, producer.producer_epoch, [A], told.append, adds=True)
-    ask(ID, producer.producer_id, producer.producer_epoch, [A, B], told.append, adds=False)
-    ask(ID, producer.producer_id, producer.producer_epoch + 1, [A], told.append, adds=True)
+    ask(Writer(ID, producer.producer_id, producer.producer_epoch, adds=False), [A], told.append)
+    ask(Writer(ID, producer.producer_id, producer.producer_epoch, adds=True), [A], told.append)
+    ask(Writer(ID, producer.producer_id, producer.producer_epoch, adds=False), [A, B], told.append)
+    ask(Writer(ID, producer.producer_id, producer.producer_epoch + 1, adds=True), [A], told.append)
     assert told == [
         {A: E.TRANSACTION_ABORTABLE},
         {A: E.NONE},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.operations import GROUP_OPERATIONS, UNKNOWN_OPERATIONS
 from mainstem.broker.services import Services
 from mainstem.core.group.commands import DescribeConsumerGroup
 from mainstem.core.group.results import (
@@ -24,10 +25,6 @@ from mainstem.wire.messages.consumer_group_describe import (
     TopicPartitions,
 )
 
-OPERATIONS_NOT_ASKED = -(2**31)
-# Bits of read, delete, describe, describe configs and alter configs: all there are, while nobody is denied
-# anything.
-ALL_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 CLASSIC_MEMBER, CONSUMER_MEMBER = 0, 1
 
 
@@ -38,7 +35,7 @@ async def handle(
         return ConsumerGroupDescribeResponse(
             groups=[DescribedGroup(group_id=g, error_code=ErrorCode.UNSUPPORTED_VERSION) for g in request.group_ids]
         )
-    operations = ALL_GROUP_OPERATIONS if request.include_authorized_operations else OPERATIONS_NOT_ASKED
+    operations = GROUP_OPERATIONS if request.include_authorized_operations else UNKNOWN_OPERATIONS
 
     def render(result: ConsumerDescribeResult) -> DescribedGroup:
         return _group(result, operations)
@@ -58,7 +55,7 @@ def _group(result: ConsumerDescribeResult, operations: int) -> DescribedGroup:
         assignment_epoch=group.target_epoch,
         assignor_name=group.assignor,
         members=[_member(member) for member in group.members],
-        authorized_operations=operations if group.error is ErrorCode.NONE else OPERATIONS_NOT_ASKED,
+        authorized_operations=operations if group.error is ErrorCode.NONE else UNKNOWN_OPERATIONS,
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.operations import GROUP_OPERATIONS, UNKNOWN_OPERATIONS
 from mainstem.broker.services import Services
 from mainstem.core.group.commands import DescribeGroup
 from mainstem.core.group.results import DescribeResult
@@ -18,14 +19,10 @@ from mainstem.wire.messages.describe_groups import (
 )
 
 FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND = 6
-OPERATIONS_NOT_ASKED = -(2**31)
-# Bits of read, delete, describe, describe configs and alter configs: all there are, while nobody is denied
-# anything.
-ALL_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 
 
 async def handle(context: RequestContext, services: Services, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
-    operations = ALL_GROUP_OPERATIONS if request.include_authorized_operations else OPERATIONS_NOT_ASKED
+    operations = GROUP_OPERATIONS if request.include_authorized_operations else UNKNOWN_OPERATIONS
 
     def render(result: DescribeResult) -> DescribedGroup:
         return _group(result, operations)
@@ -61,5 +58,5 @@ def _group(result: DescribeResult, operations: int) -> DescribedGroup:
             )
             for m in group.members
         ],
-        authorized_operations=operations if group.error is ErrorCode.NONE else OPERATIONS_NOT_ASKED,
+        authorized_operations=operations if group.error is ErrorCode.NONE else UNKNOWN_OPERATIONS,
     )

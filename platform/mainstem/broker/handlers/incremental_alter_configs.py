@@ -5,8 +5,7 @@ Levels of broker loggers (KIP-412) change at once and are not kept.
 
 from __future__ import annotations
 
-from collections import Counter
-
+from mainstem.broker.config_changes import KEPT_RESOURCES, change_each, refused
 from mainstem.broker.context import RequestContext
 from mainstem.broker.services import Services
 from mainstem.core.controller.configs import ConfigEdit, ConfigOperation, ConfigPlan
@@ -24,52 +23,40 @@ from mainstem.wire.messages.incremental_alter_configs import (
 
 BROKER_LOGGER = 8
 _OPERATIONS = frozenset(ConfigOperation)
-_WRITTEN = {2: "topic", 4: "broker", 16: "client-metrics", 32: "group"}
 
 
 async def handle(
     context: RequestContext, services: Services, request: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
-    counts = Counter((resource.resource_type, resource.resource_name) for resource in request.resources)
-    responses = []
-    for resource in request.resources:
-        if counts[resource.resource_type, resource.resource_name] > 1:
-            plan = _refused(ErrorCode.INVALID_REQUEST, "the request has this resource more than once")
-        else:
-            plan = await _alter(services, resource, request.validate_only)
-        responses.append(
-            AlterConfigsResourceResponse(
-                error_code=plan.error,
-                error_message=plan.message,
-                resource_type=resource.resource_type,
-                resource_name=resource.resource_name,
-            )
-        )
+    async def alter(resource: AlterConfigsResource) -> ConfigPlan:
+        return await _alter(services, resource, request.validate_only)
+
+    responses = await change_each(request.resources, alter, AlterConfigsResourceResponse)
     return IncrementalAlterConfigsResponse(responses=responses)
 
 
 async def _alter(services: Services, resource: AlterConfigsResource, validate_only: bool) -> ConfigPlan:
-    kind = _WRITTEN.get(resource.resource_type)
+    kind = KEPT_RESOURCES.get(resource.resource_type)
     if kind is None:
         return _not_written(services, resource, validate_only)
     edits = []
     for config in resource.configs:
         if config.config_operation not in _OPERATIONS:
-            return _refused(ErrorCode.INVALID_REQUEST, f"there is no operation {config.config_operation}")
+            return refused(f"there is no operation {config.config_operation}")
         edits.append(ConfigEdit(config.name, ConfigOperation(config.config_operation), config.value))
     return await services.metadata.alter_configs(ConfigResource(kind, resource.resource_name), edits, validate_only)
 
 
 def _not_written(services: Services, resource: AlterConfigsResource, validate_only: bool) -> ConfigPlan:
     if resource.resource_type != BROKER_LOGGER:
-        return _refused(ErrorCode.INVALID_REQUEST, f"there is no resource type {resource.resource_type}")
+        return refused(f"there is no resource type {resource.resource_type}")
     if resource.resource_name != str(services.broker_id):
         message = f"this is broker {services.broker_id}, and {resource.resource_name!r} is asked for"
-        return _refused(ErrorCode.INVALID_REQUEST, message)
+        return refused(message)
     for config in resource.configs:
-        refused = _check_logger(config)
-        if refused is not None:
-            return refused
+        problem = _check_logger(config)
+        if problem is not None:
+            return problem
     for config in () if validate_only else resource.configs:
         services.loggers.choose(config.name, config.value if config.config_operation == ConfigOperation.SET else None)
     return ConfigPlan()
@@ -77,21 +64,17 @@ def _not_written(services: Services, resource: AlterConfigsResource, validate_on
 
 def _check_logger(config: AlterableConfig) -> ConfigPlan | None:
     if config.config_operation not in (ConfigOperation.SET, ConfigOperation.DELETE):
-        return _refused(ErrorCode.INVALID_REQUEST, "the level of a logger can be set or deleted")
+        return refused("the level of a logger can be set or deleted")
     if config.name != ROOT and config.name not in AREAS:
         known = (ROOT, *AREAS)
-        return _refused(ErrorCode.INVALID_CONFIG, f"there is no logger {config.name!r}{suggestion(config.name, known)}")
+        return refused(f"there is no logger {config.name!r}{suggestion(config.name, known)}", ErrorCode.INVALID_CONFIG)
     if config.config_operation == ConfigOperation.DELETE:
         is_root = config.name == ROOT
-        return _refused(ErrorCode.INVALID_REQUEST, "the root logger must have a level") if is_root else None
+        return refused("the root logger must have a level") if is_root else None
     if config.value is None:
-        return _refused(ErrorCode.INVALID_REQUEST, f"a value is needed for {config.name}")
+        return refused(f"a value is needed for {config.name}")
     if config.value not in LEVELS:
-        return _refused(
-            ErrorCode.INVALID_CONFIG, f"{config.name} cannot be {config.value!r}; levels are {', '.join(LEVELS)}"
+        return refused(
+            f"{config.name} cannot be {config.value!r}; levels are {', '.join(LEVELS)}", ErrorCode.INVALID_CONFIG
         )
     return None
-
-
-def _refused(error: ErrorCode, message: str) -> ConfigPlan:
-    return ConfigPlan(error=error, message=message)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Mapping
 
 from mainstem.broker.context import RequestContext
+from mainstem.broker.offset_commits import answered_topics, errors_of, known_offsets
 from mainstem.broker.services import Services
-from mainstem.core.group.commands import CommitTransactionalOffsets, OffsetToCommit
+from mainstem.core.group.commands import CommitTransactionalOffsets
 from mainstem.core.group.results import CommitResult
 from mainstem.core.log.verification import Admission
 from mainstem.model.errors import ErrorCode
@@ -74,22 +75,6 @@ async def _commit(
 
 
 def _command(services: Services, request: TxnOffsetCommitRequest) -> CommitTransactionalOffsets:
-    topics = services.metadata.image.topics
-    known: list[OffsetToCommit] = []
-    for topic in request.topics:
-        image = topics.get(topic.name)
-        count = 0 if image is None else len(image.partitions)
-        known += [
-            OffsetToCommit(
-                topic=topic.name,
-                partition=p.partition_index,
-                offset=p.committed_offset,
-                leader_epoch=p.committed_leader_epoch,
-                metadata=p.committed_metadata or "",
-            )
-            for p in topic.partitions
-            if 0 <= p.partition_index < count
-        ]
     return CommitTransactionalOffsets(
         group_id=request.group_id,
         producer_id=request.producer_id,
@@ -97,12 +82,12 @@ def _command(services: Services, request: TxnOffsetCommitRequest) -> CommitTrans
         generation=request.generation_id,
         member_id=request.member_id,
         group_instance_id=request.group_instance_id,
-        offsets=tuple(known),
+        offsets=known_offsets(services.metadata.image, request.topics),
     )
 
 
 def _render(context: RequestContext, request: TxnOffsetCommitRequest, result: CommitResult) -> TxnOffsetCommitResponse:
-    errors = {TopicPartition(o.topic, o.partition): o.error for o in result.offsets}
+    errors = errors_of(result)
     if context.api_version < FIRST_VERSION_WITH_LOAD_IN_PROGRESS:
         # Producers before 2.0 could crash on the error they do not expect here (KAFKA-7296).
         for partition, error in errors.items():
@@ -112,21 +97,6 @@ def _render(context: RequestContext, request: TxnOffsetCommitRequest, result: Co
 
 
 def _response(request: TxnOffsetCommitRequest, errors: Mapping[TopicPartition, ErrorCode]) -> TxnOffsetCommitResponse:
-    """In the order of the request; what did not reach the coordinator is unknown here."""
     return TxnOffsetCommitResponse(
-        topics=[
-            TxnOffsetCommitResponseTopic(
-                name=topic.name,
-                partitions=[
-                    TxnOffsetCommitResponsePartition(
-                        partition_index=p.partition_index,
-                        error_code=errors.get(
-                            TopicPartition(topic.name, p.partition_index), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                        ),
-                    )
-                    for p in topic.partitions
-                ],
-            )
-            for topic in request.topics
-        ]
+        topics=answered_topics(request.topics, errors, TxnOffsetCommitResponseTopic, TxnOffsetCommitResponsePartition)
     )
