@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from raw_connection import RawConnection
 from topic_values import read_values
 
 from mainstem.model.errors import ErrorCode
-from mainstem.wire import codec
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.messages.list_transactions import ListTransactionsRequest
 
@@ -134,14 +132,11 @@ def test_producer_ids_are_never_given_twice(broker_process: MakeBroker) -> None:
 
 def producer_ids(bootstrap: str) -> set[int]:
     """Of all transactional ids."""
-    host, port = bootstrap.split(":")
-    body = struct.pack(">hhih", ApiKey.LIST_TRANSACTIONS, 0, 1, 1) + b"c\0"
-    body += codec.encode(codec.request_schema(ApiKey.LIST_TRANSACTIONS), 0, ListTransactionsRequest())
-    while True:
-        with socket.create_connection((host, int(port)), timeout=20) as connection, connection.makefile("rb") as stream:
-            connection.sendall(struct.pack(">i", len(body)) + body)
-            (size,) = struct.unpack(">i", stream.read(4))
-            reply = memoryview(stream.read(size))
-        response = codec.decode(codec.response_schema(ApiKey.LIST_TRANSACTIONS), 0, reply, 5)
-        if response.error_code != ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
-            return {found.producer_id for found in response.transaction_states}
+    connection = RawConnection(bootstrap)
+    try:
+        while True:
+            response = connection.ask(ApiKey.LIST_TRANSACTIONS, 0, ListTransactionsRequest())
+            if response.error_code != ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
+                return {found.producer_id for found in response.transaction_states}
+    finally:
+        connection.close()
