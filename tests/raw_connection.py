@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from typing import Any
 
 from mainstem.wire.apis import ApiKey
 from mainstem.wire.codec import decode, encode, request_schema, response_schema
 
 TIMEOUT_S = 30
+
+
+class Deadline:
+    """For what comes by itself, and is asked for until it has: `check` fails when the time is over."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._ends = time.monotonic() + TIMEOUT_S
+
+    def check(self) -> None:
+        assert time.monotonic() < self._ends, f"not within {TIMEOUT_S} s: {self._what}"
 
 
 class RawConnection:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from raw_connection import Deadline
 from transaction_client import Client
 
 
@@ -28,7 +29,9 @@ def topic(admin: AdminClient, fresh_name: Callable[[], str]) -> str:
     admin.create_topics([NewTopic(name, 2, 1)])[name].result(20)
     # Kafka answers before the partitions have a leader.
     latest = {TopicPartition(name, p): OffsetSpec.latest() for p in (0, 1)}
+    deadline = Deadline("leaders of the partitions")
     while True:
+        deadline.check()
         try:
             for found in admin.list_offsets(latest).values():
                 found.result(20)

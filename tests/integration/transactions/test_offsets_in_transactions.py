@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from raw_connection import Deadline
 from transaction_client import COMES_BACK, Client, E, begun
 
 from mainstem.model.errors import ErrorCode
@@ -45,7 +46,9 @@ class TestOffsets:
         )
 
     def commit(self, client: Client, version: int, request: Any) -> ErrorCode:
+        deadline = Deadline("a coordinator that takes the offsets")
         while True:
+            deadline.check()
             (topic,) = client.ask(ApiKey.TXN_OFFSET_COMMIT, version, request).topics
             error = E(topic.partitions[0].error_code)
             if error not in COMES_BACK:

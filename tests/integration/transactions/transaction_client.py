@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raw_connection import RawConnection
+from raw_connection import Deadline, RawConnection
 
 from mainstem.model import records
 from mainstem.model.batch import TRANSACTIONAL_BIT
@@ -30,7 +30,9 @@ class Client(RawConnection):
     def init(
         self, transactional_id: str | None, version: int = 5, **fields: Any
     ) -> init_producer_id.InitProducerIdResponse:
+        deadline = Deadline("a producer id")
         while True:
+            deadline.check()
             request = init_producer_id.InitProducerIdRequest(
                 **{"transactional_id": transactional_id, "transaction_timeout_ms": 60_000, "producer_id": -1}
                 | {"producer_epoch": -1}
@@ -42,13 +44,17 @@ class Client(RawConnection):
 
     def coordinator(self, key: str, key_type: int) -> Any:
         request = find_coordinator.FindCoordinatorRequest(key_type=key_type, coordinator_keys=[key])
+        deadline = Deadline("a coordinator")
         while True:
+            deadline.check()
             (found,) = self.ask(ApiKey.FIND_COORDINATOR, 6, request).coordinators
             if found.error_code == E.NONE:
                 return found
 
     def end(self, transactional_id: str, producer: tuple[int, int], *, commit: bool = True, version: int = 5) -> Any:
+        deadline = Deadline("the end of the transaction")
         while True:
+            deadline.check()
             request = end_txn.EndTxnRequest(
                 transactional_id=transactional_id,
                 producer_id=producer[0],
@@ -65,8 +71,11 @@ class Client(RawConnection):
         return state
 
     def wait_for_the_markers(self, transactional_id: str) -> None:
-        while self.described(transactional_id).transaction_state.startswith("Prepare"):
-            pass
+        deadline = Deadline("the markers")
+        while True:
+            deadline.check()
+            if not self.described(transactional_id).transaction_state.startswith("Prepare"):
+                return
 
     def write(self, topic: str, batches: dict[int, bytes], transactional_id: str | None, version: int = 12) -> Any:
         self.send_write(topic, batches, transactional_id, version)
