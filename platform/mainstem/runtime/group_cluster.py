@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from mainstem.api.context import Clock
 from mainstem.core.group.cluster_view import ConsumerTimeouts, Topic
 from mainstem.core.group.metadata_hash import topic_hash
-from mainstem.core.metadata.image import ConfigResource
 from mainstem.model.cluster import (
     BrokerRegistration,
     Change,
-    ConfigChanged,
     PartitionChanged,
     PartitionRegistration,
     PartitionsAdded,
     TopicCreated,
     TopicDeleted,
 )
-from mainstem.model.configs.broker import BrokerConfig
 from mainstem.model.configs.group import GroupConfig
 from mainstem.runtime.coordinator_topic import MetadataPort
 
 CACHED_MAX = 10_000
-Value = TypeVar("Value")
 
 
 class GroupTopic(Protocol):
@@ -45,7 +41,6 @@ class GroupImage(Protocol):
     def topics_by_id(self) -> Mapping[bytes, GroupTopic]: ...
     @property
     def brokers(self) -> Mapping[int, BrokerRegistration]: ...
-    def configs_of(self, resource: ConfigResource) -> Mapping[str, str]: ...
 
 
 class GroupMetadataPort(MetadataPort, Protocol):
@@ -53,20 +48,16 @@ class GroupMetadataPort(MetadataPort, Protocol):
 
     @property
     def image(self) -> GroupImage: ...
+    def group_config(self, group_id: str) -> GroupConfig: ...
 
 
 class GroupCluster:
     """Follows the metadata before the coordinators do, so that they see what they are told of. One per broker."""
 
-    def __init__(self, config: BrokerConfig, metadata: GroupMetadataPort, clock: Clock) -> None:
-        self._config = config
+    def __init__(self, metadata: GroupMetadataPort, clock: Clock) -> None:
         self._metadata = metadata
         self._clock = clock
-        self._defaults = ConsumerTimeouts(
-            config.group_consumer_heartbeat_interval_ms, config.group_consumer_session_timeout_ms
-        )
         self._hashes: dict[str, int] = {}
-        self._timeouts: dict[str, ConsumerTimeouts] = {}
         self._version = clock.now_ms()
         """The time of the last creation of a topic: comparable over restarts, as the number of a metadata record is in Kafka."""
         metadata.subscribe(self._follow)
@@ -95,19 +86,15 @@ class GroupCluster:
             brokers = self._metadata.image.brokers
             racks = [[b.rack for r in p.replicas if (b := brokers.get(r)) and b.rack] for p in found.partitions]
             known = topic_hash(name, found.topic_id, racks)
-            _keep(self._hashes, name, known)
+            if len(self._hashes) >= CACHED_MAX:
+                # What is used comes back with the next look.
+                self._hashes.clear()
+            self._hashes[name] = known
         return known
 
     def consumer_timeouts(self, group_id: str) -> ConsumerTimeouts:
-        known = self._timeouts.get(group_id)
-        if known is None:
-            own = self._metadata.image.configs_of(ConfigResource("group", group_id))
-            if not own:
-                return self._defaults
-            config = GroupConfig.resolve(own, self._config)
-            known = ConsumerTimeouts(config.consumer_heartbeat_interval_ms, config.consumer_session_timeout_ms)
-            _keep(self._timeouts, group_id, known)
-        return known
+        config = self._metadata.group_config(group_id)
+        return ConsumerTimeouts(config.consumer_heartbeat_interval_ms, config.consumer_session_timeout_ms)
 
     def _follow(self, changes: Sequence[Change], image: Any) -> None:
         if not changes:
@@ -120,15 +107,6 @@ class GroupCluster:
                     self._hashes.pop(change.name, None)
                 case TopicDeleted() | PartitionsAdded() | PartitionChanged():
                     self._hashes.pop(change.name, None)
-                case ConfigChanged() if change.resource_type == "group":
-                    self._timeouts.pop(change.resource_name, None)
-
-
-def _keep(cache: dict[str, Value], key: str, value: Value) -> None:
-    """Bounded by forgetting everything: what is used comes back with the next look."""
-    if len(cache) >= CACHED_MAX:
-        cache.clear()
-    cache[key] = value
 
 
 def changed_topics(changes: Sequence[Change]) -> frozenset[str]:

@@ -119,7 +119,7 @@ class Groups:
     ) -> None:
         self._new_uuid = new_uuid
         settings = group_settings(config)
-        cluster = GroupCluster(config, metadata, clock)
+        cluster = GroupCluster(metadata, clock)
         runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
             GROUP_OFFSETS_TOPIC,
             lambda: GroupShard(settings, cluster),

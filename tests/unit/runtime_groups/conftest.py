@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mainstem.core.metadata.image import MetadataImage
+from mainstem.core.metadata.image import ConfigResource, MetadataImage
 from mainstem.model.batch import patch_offset, read_header
 from mainstem.model.cluster import PartitionRegistration, TopicCreated
 from mainstem.model.configs.broker import BrokerConfig
+from mainstem.model.configs.group import GroupConfig
 from mainstem.model.errors import ErrorCode, StorageError
 from mainstem.model.ids import TopicId
 from mainstem.model.topic import GROUP_OFFSETS_TOPIC
@@ -132,10 +133,14 @@ class FakeCluster:
         self.broker_id = broker_id
         self.partition_count = partition_count
         self.image = MetadataImage()
+        self.config = BrokerConfig.from_texts({})
         self.hosted: dict[tuple[str, int], FakePartition] = {}
         self.creations = 0
         self.refuse_creation: ErrorCode | None = None
         self._subscribers: list[Callable[[Sequence[Any], Any], None]] = []
+
+    def group_config(self, group_id: str) -> GroupConfig:
+        return GroupConfig.resolve(self.image.configs_of(ConfigResource("group", group_id)), self.config)
 
     async def ensure_topic(self, name: str) -> ErrorCode:
         self.creations += 1
@@ -208,7 +213,7 @@ class World:
             "group.initial.rebalance.delay.ms": "0",
             "offsets.topic.num.partitions": "4",
         }
-        self.config = BrokerConfig.from_texts({**fixed, **texts})
+        self.config = self.cluster.config = BrokerConfig.from_texts({**fixed, **texts})
         ids = itertools.count(1)
         self.groups = Groups(
             self.config,

@@ -148,7 +148,7 @@ async def test_topics_that_change_reach_the_group(client: GroupClient) -> None:
 
 async def test_a_group_may_have_timeouts_of_its_own(make_world: Any) -> None:
     world = make_world(**{"group.consumer.min.heartbeat.interval.ms": "100"})
-    cluster = GroupCluster(world.config, world.cluster, world.time)
+    cluster = GroupCluster(world.cluster, world.time)
     assert cluster.consumer_timeouts("g") == ConsumerTimeouts(5_000, 45_000)
     for key, value in (("consumer.heartbeat.interval.ms", "100"), ("consumer.session.timeout.ms", "50000")):
         world.cluster.change(ConfigChanged(resource_type="group", resource_name="g", key=key, value=value))
@@ -162,7 +162,7 @@ async def test_a_group_may_have_timeouts_of_its_own(make_world: Any) -> None:
 
 async def test_the_view_of_topics_is_always_the_newest(make_world: Any) -> None:
     world = make_world()
-    cluster = GroupCluster(world.config, world.cluster, world.time)
+    cluster = GroupCluster(world.cluster, world.time)
     version = cluster.version
     world.cluster.create("orders", 2)
     assert cluster.version > version
