@@ -11,7 +11,18 @@ from typing import Any
 from mainstem.api.context import Log
 
 ROOT = "root"
-AREAS = ("broker", "cleaner", "config", "connection", "coordinator", "housekeeping", "request", "storage")
+AREAS = (
+    "broker",
+    "cleaner",
+    "config",
+    "connection",
+    "coordinator",
+    "group",
+    "housekeeping",
+    "request",
+    "storage",
+    "transaction",
+)
 """The first parts of all events of a broker; a test finds one that is missing."""
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
 
