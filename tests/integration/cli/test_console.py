@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,18 @@ def test_a_group_goes_on_where_it_was(mainstem: Run) -> None:
     read = "console-consumer --topic grouped --group readers --from-beginning --timeout-ms 5000"
     assert mainstem(f"{read} --max-messages 2").out == "a\nb\n"
     assert mainstem(f"{read} --max-messages 1").out == "c\n"
+
+
+def test_a_consumer_without_a_group_makes_one_of_its_own(mainstem: Run) -> None:
+    def groups() -> set[str]:
+        return set(re.findall(r"^console-consumer-\d+$", mainstem("consumer-groups --list").out, re.MULTILINE))
+
+    assert mainstem("console-producer --topic alone", b"x").status == 0
+    before = groups()
+    assert mainstem("console-consumer --topic alone --from-beginning --max-messages 1").out == "x\n"
+    (made,) = groups() - before
+    (described,) = json.loads(mainstem(f"consumer-groups --describe --group {made} --offsets --json").out)
+    assert described["offsets"] == [], "nobody will ever ask for its offsets"
 
 
 def test_topics_can_be_chosen_by_pattern(mainstem: Run) -> None:
