@@ -33,23 +33,29 @@ class FetchedBatch(msgspec.Struct, kw_only=True):
 
 
 class RebalanceListener(Protocol):
-    """Called while `fetch` runs. Everything is revoked before a new set is assigned (the eager protocol)."""
+    """Called while `fetch` runs. What stays assigned is never revoked where the carrier can do that (cooperative
+    protocols, KIP-429, KIP-848); elsewhere everything is revoked and assigned again (the eager protocol)."""
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """The member's whole assignment, which may be empty. Reading starts at the committed offsets; nothing of it is
-        paused, whatever was before."""
+        """Partitions that came, maybe none: called each time the member's assignment has settled.
+
+        Reading them starts at the committed offsets, or where `seek` puts it before this returns, and nothing of
+        them is paused.
+        """
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Commits still count until this returns."""
+        """Partitions that go; commits for them still count until this returns."""
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Gone without notice, somebody else reads them already: commits would be refused."""
 
 
 class TransportConsumer(Protocol):
-    """One member of one consumer group. Without a committed offset it starts at the beginning of a partition,
-    or at
-    the end if it was made with `from_latest`."""
+    """One member of one consumer group. Without a committed offset it starts at the beginning of a partition, or at
+    the end if it was made with `from_latest`.
+
+    Topics with equal partition counts are co-partitioned: partition 3 of all of them comes to the same member.
+    """
 
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None: ...
 
@@ -64,8 +70,17 @@ class TransportConsumer(Protocol):
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
 
+    async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Read assigned partitions on from these offsets. What was fetched before and not returned is dropped.
+
+        In `assigned`, or between two calls of `fetch`. Raises: TransportError.
+        """
+
+    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """What the group has committed, without those partitions that have nothing. Raises: TransportError."""
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Returns when they are stored. Raises: TransportError."""
+        """Returns when they are stored. Raises: TransportError; NotMember if somebody else reads them by now."""
 
     async def close(self) -> None:
         """Leave the group without committing anything and without calling the listener."""
@@ -89,12 +104,60 @@ class TransportProducer(Protocol):
         """Without flushing."""
 
 
+class TransactionalProducer(TransportProducer, Protocol):
+    """What is produced between `begin` and `commit` becomes visible at once with the consumer's offsets, or never.
+
+    One per worker; whoever opens another with the same transactional id fences this one. KIP-98, KIP-447.
+    """
+
+    async def open(self) -> None:
+        """Take the transactional id over: what an earlier owner left undecided is aborted. Raises: TransportError."""
+
+    async def begin(self) -> None: ...
+
+    async def commit(self, offsets: Mapping[TopicPartition, int], consumer: TransportConsumer) -> None:
+        """Flush, add the offsets as the consumer's member of its group, commit. `consumer` is one of this transport's.
+
+        Raises: Fenced, NotMember; TransportError for anything else. After each of them `abort` is the way on, except
+        after Fenced.
+        """
+
+    async def abort(self) -> None:
+        """Nothing produced since `begin` will be seen. Raises: Fenced, TransportError."""
+
+
 class TransportError(MainstemError):
     """The carrier cannot be reached or refused; the text says what to check."""
 
 
+class NotMember(TransportError):
+    """A commit came too late: the group gave the partitions to somebody else. What was read must be forgotten."""
+
+
+class Fenced(TransportError):
+    """Another process owns this transactional id by now; this one must stop."""
+
+
+class TransportTraits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transport can do. Plans print what follows from it, and the conformance suite holds it to its word.
+
+    `transactions`: `v1` (KIP-98 as librdkafka speaks it), `v2` (KIP-890) or None. `has_groups`: several members of a
+    group share its partitions. `is_durable`: topics outlive the process. `is_dense`: offsets count up by one.
+    `compacts`: topics with `cleanup.policy=compact` keep the last record of each key.
+    """
+
+    has_groups: bool
+    transactions: str | None
+    is_durable: bool
+    is_dense: bool
+    compacts: bool
+
+
 class Transport(Protocol):
     """Raises: TransportError from every call that waits."""
+
+    @property
+    def traits(self) -> TransportTraits: ...
 
     async def open(self) -> None: ...
 
@@ -113,6 +176,21 @@ class Transport(Protocol):
     def consumer(self, group_id: str, *, from_latest: bool = False) -> TransportConsumer: ...
 
     def producer(self) -> TransportProducer: ...
+
+    def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
+        """Raises: TransportError if `traits.transactions` is None."""
+
+    async def offsets_for_time(self, topic: str, timestamp: int) -> Mapping[TopicPartition, int]:
+        """Of every partition the first offset whose record is not older than `timestamp` (ms), or its end."""
+
+    async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, int]:
+        """What a group has committed, from outside it; empty for a group that nobody knows."""
+
+    async def set_group_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Move a group that has no members. Raises: TransportError, also if it has some."""
+
+    async def delete_topic(self, topic: str) -> None:
+        """Does nothing if it does not exist."""
 
     async def close(self) -> None:
         """After its consumers and producers."""
