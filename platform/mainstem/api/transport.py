@@ -32,6 +32,16 @@ class FetchedBatch(msgspec.Struct, kw_only=True):
     end_offset: int
 
 
+class Committed(msgspec.Struct, frozen=True):
+    """A group's position in one partition: the next offset to read, and a text that is stored and replaced with it.
+
+    The text is at most 4,096 bytes (`offset.metadata.max.bytes`); pipelines keep there which state belongs to the offset.
+    """
+
+    offset: int
+    metadata: str = ""
+
+
 class RebalanceListener(Protocol):
     """Called while `fetch` runs. What stays assigned is never revoked where the carrier can do that (cooperative
     protocols, KIP-429, KIP-848); elsewhere everything is revoked and assigned again (the eager protocol)."""
@@ -76,11 +86,14 @@ class TransportConsumer(Protocol):
         In `assigned`, or between two calls of `fetch`. Raises: TransportError.
         """
 
-    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         """What the group has committed, without those partitions that have nothing. Raises: TransportError."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Returns when they are stored. Raises: TransportError; NotMember if somebody else reads them by now."""
+    async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Returns when they are stored, all or none of one call. Also partitions that are assigned and paused.
+
+        Raises: TransportError; NotMember if somebody else reads them by now.
+        """
 
     async def close(self) -> None:
         """Leave the group without committing anything and without calling the listener."""
@@ -115,7 +128,7 @@ class TransactionalProducer(TransportProducer, Protocol):
 
     async def begin(self) -> None: ...
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], consumer: TransportConsumer) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, Committed], consumer: TransportConsumer) -> None:
         """Flush, add the offsets as the consumer's member of its group, commit. `consumer` is one of this transport's.
 
         Raises: Fenced, NotMember; TransportError for anything else. After each of them `abort` is the way on, except
