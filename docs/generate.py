@@ -16,7 +16,7 @@ from mainstem.model.configs.broker_keys import HONOURED_KEYS
 from mainstem.model.configs.group import GROUP_KEYS
 from mainstem.model.configs.topic_keys import TOPIC_KEYS
 from mainstem.model.features import ALL_FEATURES
-from mainstem.pipeline import counters
+from mainstem.pipeline.engine import counters
 from mainstem.telemetry import metrics
 
 ROOT = Path(__file__).parents[1]

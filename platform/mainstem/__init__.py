@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from mainstem.app.run import run
     from mainstem.broker.faults.registry import Faults
     from mainstem.broker.faults.rules import Fault
-    from mainstem.pipeline.aggregates import Count, Max, Mean, Min, Sum
-    from mainstem.pipeline.plan import Pipeline
-    from mainstem.pipeline.steps import Plugin
-    from mainstem.pipeline.windows import Tumbling
+    from mainstem.pipeline.plan.aggregates import Count, Max, Mean, Min, Sum
+    from mainstem.pipeline.plan.pipeline import Pipeline
+    from mainstem.pipeline.plan.steps import Plugin
+    from mainstem.pipeline.plan.windows import Tumbling
 
 _NAMES = {
     "AsyncBroker": "mainstem.app.embedded",
     "Batch": "mainstem.api.batch",
     "Broker": "mainstem.app.embedded",
-    "Count": "mainstem.pipeline.aggregates",
+    "Count": "mainstem.pipeline.plan.aggregates",
     "Fault": "mainstem.broker.faults.rules",
     "Faults": "mainstem.broker.faults.registry",
-    "Max": "mainstem.pipeline.aggregates",
-    "Mean": "mainstem.pipeline.aggregates",
-    "Min": "mainstem.pipeline.aggregates",
-    "Pipeline": "mainstem.pipeline.plan",
-    "Plugin": "mainstem.pipeline.steps",
-    "Sum": "mainstem.pipeline.aggregates",
-    "Tumbling": "mainstem.pipeline.windows",
+    "Max": "mainstem.pipeline.plan.aggregates",
+    "Mean": "mainstem.pipeline.plan.aggregates",
+    "Min": "mainstem.pipeline.plan.aggregates",
+    "Pipeline": "mainstem.pipeline.plan.pipeline",
+    "Plugin": "mainstem.pipeline.plan.steps",
+    "Sum": "mainstem.pipeline.plan.aggregates",
+    "Tumbling": "mainstem.pipeline.plan.windows",
     "run": "mainstem.app.run",
 }
 

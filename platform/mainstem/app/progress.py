@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
-from mainstem.pipeline.counters import PipelineCounters
-from mainstem.pipeline.engine import Summary
+from mainstem.pipeline.engine.counters import PipelineCounters
+from mainstem.pipeline.engine.engine import Summary
 
 REFRESH_S = 0.1
 LINE_EVERY_S = 5.0

@@ -25,12 +25,12 @@ from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
 from mainstem.app.run_options import RunOptions, from_arguments, from_flags
 from mainstem.model.errors import ConfigError, MainstemError
-from mainstem.pipeline.assemble import RunSettings, assemble
-from mainstem.pipeline.check import check, check_together
-from mainstem.pipeline.counters import register
-from mainstem.pipeline.engine import Engine, Summary
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.steps import TopicSink, TopicSource
+from mainstem.pipeline.engine.assemble import RunSettings, assemble
+from mainstem.pipeline.engine.counters import register
+from mainstem.pipeline.engine.engine import Engine, Summary
+from mainstem.pipeline.plan.check import check, check_together
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.steps import TopicSink, TopicSource
 from mainstem.runtime.clock import SystemClock
 from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors

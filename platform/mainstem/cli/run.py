@@ -11,7 +11,7 @@ from mainstem.app.run import Process, run_with
 from mainstem.app.run_options import RunOptions, from_flags, parser
 from mainstem.cli.arguments import Parser
 from mainstem.model.errors import ConfigError
-from mainstem.pipeline.plan import Pipeline, WindowedPipeline
+from mainstem.pipeline.plan.pipeline import Pipeline, WindowedPipeline
 
 PROGRAM = "mainstem run SCRIPT"
 

@@ -15,13 +15,13 @@ from mainstem.api.context import PluginContext
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport
 from mainstem.app.plugins import PluginManager
-from mainstem.pipeline.aggregates import Count
-from mainstem.pipeline.assemble import RunSettings, assemble
-from mainstem.pipeline.engine import Engine, EngineSettings
+from mainstem.pipeline.engine.assemble import RunSettings, assemble
+from mainstem.pipeline.engine.engine import Engine, EngineSettings
 from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.memory import empty_batch, memory_sink
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.windows import Tumbling
+from mainstem.pipeline.plan.aggregates import Count
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.windows import Tumbling
 from mainstem.testing.conformance.context import plugin_context
 from mainstem_plugins.transport_kafka import KafkaConfig, mainstem_register_transports
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from mainstem.app.progress import Progress, print_summaries
-from mainstem.pipeline.counters import PipelineCounters
-from mainstem.pipeline.engine import Summary
+from mainstem.pipeline.engine.counters import PipelineCounters
+from mainstem.pipeline.engine.engine import Summary
 
 
 class Terminal(io.StringIO):

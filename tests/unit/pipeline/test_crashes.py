@@ -18,14 +18,14 @@ from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec, Rejected
 from mainstem.api.spec import PluginConfig
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline import assemble as assemble_module
-from mainstem.pipeline.aggregates import Count, Sum
-from mainstem.pipeline.assemble import RunSettings
-from mainstem.pipeline.engine import Engine, EngineSettings
+from mainstem.pipeline.engine import assemble as assemble_module
+from mainstem.pipeline.engine.assemble import RunSettings
+from mainstem.pipeline.engine.engine import Engine, EngineSettings
 from mainstem.pipeline.memory import MemorySource
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.window_stage import WindowStage
-from mainstem.pipeline.windows import Tumbling
+from mainstem.pipeline.operators.window_stage import WindowStage
+from mainstem.pipeline.plan.aggregates import Count, Sum
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.windows import Tumbling
 from mainstem.testing.simulated_transport import SimulatedTransport
 
 SEEDS = 150

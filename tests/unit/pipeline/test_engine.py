@@ -11,12 +11,12 @@ from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorError, ConnectorSpec, Rejected
 from mainstem.api.spec import PluginConfig
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline.assemble import RunSettings
-from mainstem.pipeline.engine import EngineSettings
+from mainstem.pipeline.engine.assemble import RunSettings
+from mainstem.pipeline.engine.engine import EngineSettings
 from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.memory import MemorySink, empty_batch, memory_sink, memory_source
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.steps import Plugin
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.steps import Plugin
 
 
 def batch(*values: object, keys: list[object] | None = None, timestamps: list[int] | None = None) -> Batch:

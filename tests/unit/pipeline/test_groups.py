@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline.aggregates import Count
-from mainstem.pipeline.assemble import RunSettings
-from mainstem.pipeline.engine import Engine
+from mainstem.pipeline.engine.assemble import RunSettings
+from mainstem.pipeline.engine.engine import Engine
 from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.memory import empty_batch, memory_sink
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.windows import Tumbling
+from mainstem.pipeline.plan.aggregates import Count
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.windows import Tumbling
 
 ENDLESS = RunSettings(batch_records=4)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mainstem.api.batch import Batch
-from mainstem.pipeline.aggregates import Count, Mean
-from mainstem.pipeline.check import check, check_together
 from mainstem.pipeline.errors import PlanError
 from mainstem.pipeline.memory import memory_source
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.steps import Plugin
-from mainstem.pipeline.windows import Tumbling
+from mainstem.pipeline.plan.aggregates import Count, Mean
+from mainstem.pipeline.plan.check import check, check_together
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.steps import Plugin
+from mainstem.pipeline.plan.windows import Tumbling
 
 START = Pipeline("p").source("in")
 WHOLE = START.sink("out")

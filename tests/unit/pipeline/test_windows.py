@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from mainstem.api.batch import Batch, SourceBatch
 from mainstem.api.connector import ConnectorSpec
 from mainstem.api.spec import PluginConfig
-from mainstem.pipeline.aggregates import Count, Max, Mean, Min, Sum
-from mainstem.pipeline.assemble import RunSettings
+from mainstem.pipeline.engine.assemble import RunSettings
+from mainstem.pipeline.engine.provenance import SourceOrigin
+from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
 from mainstem.pipeline.errors import PipelineError
-from mainstem.pipeline.fields import event_times
 from mainstem.pipeline.memory import MemorySource, empty_batch, memory_sink, memory_source
-from mainstem.pipeline.plan import Pipeline
-from mainstem.pipeline.provenance import SourceOrigin
-from mainstem.pipeline.watermarks import BEGINNING, END, Watermarks
-from mainstem.pipeline.windows import Tumbling, duration_ms, duration_text
+from mainstem.pipeline.plan.aggregates import Count, Max, Mean, Min, Sum
+from mainstem.pipeline.plan.fields import event_times
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.windows import Tumbling, duration_ms, duration_text
 
 DAY = 86_400_000
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mainstem.api.batch import Batch, SourceBatch
-from mainstem.pipeline.counters import PipelineCounters
-from mainstem.pipeline.provenance import SourceOrigin
-from mainstem.pipeline.steps import Window
-from mainstem.pipeline.watermarks import BEGINNING, END, Watermarks
-from mainstem.pipeline.window_state import Closed, WindowState
+from mainstem.pipeline.engine.counters import PipelineCounters
+from mainstem.pipeline.engine.provenance import SourceOrigin
+from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
+from mainstem.pipeline.operators.window_state import Closed, WindowState
+from mainstem.pipeline.plan.steps import Window
 
 
 class WindowStage:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mainstem.pipeline.fields import Selector
+from mainstem.pipeline.plan.fields import Selector
 
 
 class Aggregate(Protocol):

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from mainstem.api.batch import SourceBatch
 from mainstem.model.errors import MainstemError
+from mainstem.pipeline.engine.provenance import SourceOrigin
 from mainstem.pipeline.errors import StageFailure
-from mainstem.pipeline.fields import Selector, event_times
-from mainstem.pipeline.provenance import SourceOrigin
+from mainstem.pipeline.plan.fields import Selector, event_times
 
 
 class InputFailure(Exception):

@@ -8,18 +8,18 @@ from mainstem.api.context import PluginContext
 from mainstem.api.partitioner import PartitionerSpec
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport
-from mainstem.pipeline import steps
-from mainstem.pipeline.catalog import Catalog, connector_config, connector_spec, open_serializer
-from mainstem.pipeline.check import check
-from mainstem.pipeline.counters import PipelineCounters
-from mainstem.pipeline.engine import Chain, Engine, EngineSettings, OperatorStage, OutputStage, Stage
-from mainstem.pipeline.input_connector import ConnectorInput
-from mainstem.pipeline.input_topic import TopicInput
-from mainstem.pipeline.inputs import Input
-from mainstem.pipeline.operators import open_operator
-from mainstem.pipeline.outputs import ConnectorOutput, Output, TopicOutput
-from mainstem.pipeline.positions import Positions
-from mainstem.pipeline.window_stage import WindowStage
+from mainstem.pipeline.engine.counters import PipelineCounters
+from mainstem.pipeline.engine.engine import Chain, Engine, EngineSettings, OperatorStage, OutputStage, Stage
+from mainstem.pipeline.engine.input_connector import ConnectorInput
+from mainstem.pipeline.engine.input_topic import TopicInput
+from mainstem.pipeline.engine.inputs import Input
+from mainstem.pipeline.engine.outputs import ConnectorOutput, Output, TopicOutput
+from mainstem.pipeline.engine.positions import Positions
+from mainstem.pipeline.operators.stateless import open_operator
+from mainstem.pipeline.operators.window_stage import WindowStage
+from mainstem.pipeline.plan import steps
+from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
+from mainstem.pipeline.plan.check import check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,10 @@ from itertools import chain, compress
 from typing import Any, Protocol
 
 from mainstem.api.batch import Batch
-from mainstem.pipeline import steps
+from mainstem.pipeline.engine.provenance import Origin
 from mainstem.pipeline.errors import StageFailure
-from mainstem.pipeline.fields import call_each, select
-from mainstem.pipeline.provenance import Origin
+from mainstem.pipeline.plan import steps
+from mainstem.pipeline.plan.fields import call_each, select
 
 
 class Operator(Protocol):

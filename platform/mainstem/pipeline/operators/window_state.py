@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mainstem.api.batch import Batch
-from mainstem.pipeline.aggregates import Aggregate
+from mainstem.pipeline.engine.watermarks import BEGINNING
 from mainstem.pipeline.errors import StageFailure
-from mainstem.pipeline.fields import Selector, select
-from mainstem.pipeline.steps import WINDOW_END, WINDOW_START, Window
-from mainstem.pipeline.watermarks import BEGINNING
+from mainstem.pipeline.plan.aggregates import Aggregate
+from mainstem.pipeline.plan.fields import Selector, select
+from mainstem.pipeline.plan.steps import WINDOW_END, WINDOW_START, Window
 
 RESULTS_PER_BATCH = 10_000
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, assert_never
 
 from mainstem.api.connector import ConnectorSpec
-from mainstem.pipeline import steps
-from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.steps import Plugin, Step
-from mainstem.pipeline.windows import duration_text
+from mainstem.pipeline.plan import steps
+from mainstem.pipeline.plan.fields import Selector
+from mainstem.pipeline.plan.steps import Plugin, Step
+from mainstem.pipeline.plan.windows import duration_text
 
 
 def describe(name: str, plan: Sequence[Step]) -> str:

@@ -11,10 +11,10 @@ from mainstem.api.partitioner import PartitionerSpec
 from mainstem.api.spec import configure, nearest
 from mainstem.model.errors import ConfigError, PluginError
 from mainstem.model.topic import topic_name_problem
-from mainstem.pipeline.catalog import Catalog, connector_config, connector_spec, open_serializer
 from mainstem.pipeline.errors import PlanError
-from mainstem.pipeline.plan import Pipeline, WindowedPipeline
-from mainstem.pipeline.steps import ConnectorSink, ConnectorSource, Plugin, TopicSink, TopicSource
+from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
+from mainstem.pipeline.plan.pipeline import Pipeline, WindowedPipeline
+from mainstem.pipeline.plan.steps import ConnectorSink, ConnectorSource, Plugin, TopicSink, TopicSource
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 STARTS = ("earliest", "latest")

@@ -21,13 +21,13 @@ from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
 from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec
-from mainstem.pipeline import steps
-from mainstem.pipeline.aggregates import Aggregate
-from mainstem.pipeline.describe import describe
 from mainstem.pipeline.errors import PlanError
-from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.steps import Plugin, Step
-from mainstem.pipeline.windows import Tumbling, duration_ms
+from mainstem.pipeline.plan import steps
+from mainstem.pipeline.plan.aggregates import Aggregate
+from mainstem.pipeline.plan.describe import describe
+from mainstem.pipeline.plan.fields import Selector
+from mainstem.pipeline.plan.steps import Plugin, Step
+from mainstem.pipeline.plan.windows import Tumbling, duration_ms
 
 V = TypeVar("V")
 R = TypeVar("R")

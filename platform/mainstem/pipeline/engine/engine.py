@@ -26,14 +26,14 @@ import msgspec
 
 from mainstem.api.batch import Batch, SourceBatch
 from mainstem.api.context import Clock
-from mainstem.pipeline.counters import PipelineCounters, StageCounters
+from mainstem.pipeline.engine.counters import PipelineCounters, StageCounters
+from mainstem.pipeline.engine.inputs import Input, InputFailure, reason_of
+from mainstem.pipeline.engine.outputs import Output
+from mainstem.pipeline.engine.positions import Positions
+from mainstem.pipeline.engine.provenance import Origin, SourceOrigin, WindowOrigin
 from mainstem.pipeline.errors import PipelineError, StageFailure
-from mainstem.pipeline.inputs import Input, InputFailure, reason_of
-from mainstem.pipeline.operators import Operator
-from mainstem.pipeline.outputs import Output
-from mainstem.pipeline.positions import Positions
-from mainstem.pipeline.provenance import Origin, SourceOrigin, WindowOrigin
-from mainstem.pipeline.window_stage import WindowStage
+from mainstem.pipeline.operators.stateless import Operator
+from mainstem.pipeline.operators.window_stage import WindowStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

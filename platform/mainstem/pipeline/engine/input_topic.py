@@ -11,9 +11,9 @@ from mainstem.api.context import Log
 from mainstem.api.serde import SerdeError, Serializer
 from mainstem.api.transport import FetchedBatch, Transport, TransportConsumer
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.inputs import InputFailure, SplitListener, set_event_times
-from mainstem.pipeline.provenance import SourceOrigin
+from mainstem.pipeline.engine.inputs import InputFailure, SplitListener, set_event_times
+from mainstem.pipeline.engine.provenance import SourceOrigin
+from mainstem.pipeline.plan.fields import Selector
 
 
 class TopicInput:

@@ -11,7 +11,7 @@ from mainstem.api.connector import ConnectorSpec
 from mainstem.api.partitioner import PartitionerSpec
 from mainstem.api.serde import SerdeError, Serializer, SerializerSpec
 from mainstem.api.spec import PluginConfig, configure
-from mainstem.pipeline.steps import ConnectorSink, ConnectorSource, Plugin
+from mainstem.pipeline.plan.steps import ConnectorSink, ConnectorSource, Plugin
 
 SpecT = TypeVar("SpecT", SerializerSpec, PartitionerSpec, ConnectorSpec)
 

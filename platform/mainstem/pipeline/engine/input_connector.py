@@ -8,9 +8,9 @@ from typing import Any
 
 from mainstem.api.batch import SourceBatch
 from mainstem.api.connector import Source, Split
-from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.inputs import InputFailure, SplitListener, reason_of, set_event_times
-from mainstem.pipeline.positions import Positions
+from mainstem.pipeline.engine.inputs import InputFailure, SplitListener, reason_of, set_event_times
+from mainstem.pipeline.engine.positions import Positions
+from mainstem.pipeline.plan.fields import Selector
 
 READS_AT_ONCE = 4
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainstem.api.connector import ConnectorSpec
-from mainstem.pipeline.aggregates import Aggregate
-from mainstem.pipeline.fields import Selector
-from mainstem.pipeline.windows import Tumbling
+from mainstem.pipeline.plan.aggregates import Aggregate
+from mainstem.pipeline.plan.fields import Selector
+from mainstem.pipeline.plan.windows import Tumbling
 
 
 class Plugin:
