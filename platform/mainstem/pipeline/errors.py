@@ -24,12 +24,17 @@ class PlanError(MainstemError):
 class StageFailure(Exception):
     """What went wrong inside a stage and at which record of its batch (None: nobody knows). The engine adds
     the rest.
+
+    `applied`: what the records before `index` made, where the stage took them in; None: it took in nothing of the batch.
     """
 
-    def __init__(self, cause: BaseException | str, index: int | None = None) -> None:
+    def __init__(
+        self, cause: BaseException | str, index: int | None = None, *, applied: Sequence[Any] | None = None
+    ) -> None:
         super().__init__(cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}")
         self.index = index
         self.cause = cause if isinstance(cause, BaseException) else None
+        self.applied = applied
 
 
 class PipelineError(MainstemError):

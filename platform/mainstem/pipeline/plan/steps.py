@@ -4,14 +4,17 @@ that runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mainstem.api.connector import ConnectorSpec
 from mainstem.pipeline.plan.aggregates import Aggregate
 from mainstem.pipeline.plan.fields import Selector
-from mainstem.pipeline.plan.windows import Tumbling
+from mainstem.pipeline.plan.policies import Policy, Stop
+from mainstem.pipeline.plan.windows import WindowKind
+
+STOP = Stop()
 
 
 class Plugin:
@@ -32,7 +35,7 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSource:
-    """`key` and `value` are serializers; None leaves bytes."""
+    """`key` and `value` are serializers; None leaves bytes. `on_error` is for records that cannot be decoded."""
 
     name: str
     topics: tuple[str, ...]
@@ -40,6 +43,7 @@ class TopicSource:
     value: Plugin | None
     timestamp: Selector | None
     start: str
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +52,39 @@ class ConnectorSource:
     connector: str | ConnectorSpec
     options: Mapping[str, Any] = field(repr=False)
     timestamp: Selector | None
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Map:
     name: str
     function: Callable[[Any], Any]
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncMap:
+    """`max_in_flight` calls of one batch run at a time; `is_ordered`: results keep the order of the records."""
+
+    name: str
+    function: Callable[[Any], Awaitable[Any]]
+    max_in_flight: int
+    is_ordered: bool
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     name: str
     function: Callable[[Any], Any]
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatMap:
     name: str
     function: Callable[[Any], Any]
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,23 +97,174 @@ class MapBatches:
 class KeyBy:
     """`fields` are what the parts of the key are called in a result; one part is the key itself, several are
     a tuple.
+
+    Where state by key follows and more than one task reads, records travel through a topic of the pipeline's own, with
+    `key` and `value` as its serializers (None: MessagePack). `moves=False`: they are already where they belong.
     """
 
     name: str
     fields: tuple[str, ...]
     function: Callable[[Any], Any] | None = None
+    moves: bool = True
+    partitions: int | None = None
+    key: Plugin | None = None
+    value: Plugin | None = None
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Each record leaves by the port of the first predicate that is true for its value; without one it is dropped."""
+
+    name: str
+    predicates: Mapping[str, Callable[[Any], Any]]
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """What comes from several streams, as one."""
+
+    name: str
+
+
+# With state by key. Each keeps it in a store that has the step's name.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deduplicate:
+    """The first record of each key and `selector` (None: of each key alone) within `within_ms` of event time."""
+
+    name: str
+    selector: Selector | None
+    within_ms: int
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatefulMap:
+    """`function(value, state)`, or `function(value, state, context)` if `takes_context`. `state_type` makes a fresh state
+    when called without arguments, and is what stored ones are decoded to. `on_timer(state, context)` gives results."""
+
+    name: str
+    function: Callable[..., Any]
+    state_type: Callable[[], Any]
+    takes_context: bool
+    on_timer: Callable[[Any, Any], Iterable[Any]] | None = None
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Every:
+    """Emit what has changed at most once in this time of the wall clock."""
+
+    every_ms: int
+
+
+Emit = Literal["final", "update"] | Every
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregation:
+    """Of everything that a key ever had. `emit` is `update` or `Every`: nothing is ever final."""
+
+    name: str
+    key_fields: tuple[str, ...]
+    aggregates: Mapping[str, Aggregate]
+    emit: Emit = "update"
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """With what is computed over it. `key_fields` as in `KeyBy`. Times in ms."""
+    """With what is computed over it. `key_fields` as in `KeyBy`. Times in ms. Late records leave by the port `late`."""
 
     name: str
-    window: Tumbling
+    window: WindowKind
     grace_ms: int
     idle_after_ms: int
     key_fields: tuple[str, ...]
     aggregates: Mapping[str, Aggregate]
+    emit: Emit = "final"
+    on_error: Policy = STOP
+
+
+JoinKind = Literal["inner", "left", "outer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToTable:
+    """The latest value of each key; a null value deletes. Passes changes on."""
+
+    name: str
+    key_fields: tuple[str, ...] = ("key",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableJoin:
+    """Port `left` is a stream, and `right` the changes of the table whose step is called `table`, which this step ignores:
+    it looks keys up in that step's store. `function(value, table_value)`; `left`: with None where the table has nothing."""
+
+    name: str
+    table: str
+    function: Callable[[Any, Any], Any]
+    kind: JoinKind
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableTableJoin:
+    """Ports `left` and `right` are changes of the tables `left_table` and `right_table`, which look each other up; results
+    are changes of a table too: `function(left value, right value)`, or None where the join has nothing (any more)."""
+
+    name: str
+    left_table: str
+    right_table: str
+    function: Callable[[Any, Any], Any]
+    kind: JoinKind
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOfJoin:
+    """Each left record with the newest right one of its key that is not younger and at most `within_ms` older.
+
+    Left records wait until the watermark has passed them by `grace_ms`, so results do not depend on who came first.
+    """
+
+    name: str
+    function: Callable[[Any, Any], Any]
+    kind: JoinKind
+    within_ms: int
+    grace_ms: int
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalJoin:
+    """Each pair of one key where `-before_ms <= right time - left time <= after_ms`, as soon as both are there; for `left`
+    and `outer`, what has found no partner once none can come any more."""
+
+    name: str
+    function: Callable[[Any, Any], Any]
+    kind: JoinKind
+    before_ms: int
+    after_ms: int
+    grace_ms: int
+    on_error: Policy = STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowJoin:
+    """Each pair of one key that lies in one window (tumbling or hopping), as soon as both are there; unmatched ones, for
+    `left` and `outer`, when the window is final."""
+
+    name: str
+    window: WindowKind
+    function: Callable[[Any, Any], Any]
+    kind: JoinKind
+    grace_ms: int
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +281,7 @@ class TopicSink:
     partitioner: Plugin
     partitions: int
     configs: Mapping[str, str]
+    on_error: Policy = STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +289,19 @@ class ConnectorSink:
     name: str
     connector: str | ConnectorSpec
     options: Mapping[str, Any] = field(repr=False)
+    on_error: Policy = STOP
 
 
 Source = TopicSource | ConnectorSource
-Operator = Map | Filter | FlatMap | MapBatches | KeyBy | Window
+Stateless = Map | AsyncMap | Filter | FlatMap | MapBatches | KeyBy
+Join = TableJoin | TableTableJoin | AsOfJoin | IntervalJoin | WindowJoin
+Stateful = Deduplicate | StatefulMap | Aggregation | Window | ToTable | Join
 Sink = TopicSink | ConnectorSink
-Step = Source | Operator | Sink
+Step = Source | Stateless | Branch | Merge | Stateful | Sink
 
+MAIN = ""
+LATE = "late"
+LEFT = "left"
+RIGHT = "right"
 WINDOW_START = "window_start"
 WINDOW_END = "window_end"

@@ -66,3 +66,81 @@ class Tumbling:
     def __str__(self) -> str:
         moved = f", offset {duration_text(self.offset_ms)}" if self.offset_ms else ""
         return f"tumbling {duration_text(self.size_ms)}{moved}"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Hopping:
+    """Windows of one size, a new one at every `hop`: `Hopping("1h", hop="10m")`. A record lies in size / hop of them."""
+
+    size_ms: int
+    hop_ms: int
+    offset_ms: int
+
+    def __init__(self, size: str | int, *, hop: str | int, offset: str | int = 0) -> None:
+        size_ms, hop_ms = duration_ms(size), duration_ms(hop)
+        if not 1 <= hop_ms <= size_ms:
+            raise ValueError(
+                f"a hop of {hop!r} must be above 0 and at most the size {size!r}, or records would be left out"
+            )
+        object.__setattr__(self, "size_ms", size_ms)
+        object.__setattr__(self, "hop_ms", hop_ms)
+        object.__setattr__(self, "offset_ms", duration_ms(offset) % hop_ms)
+
+    def __str__(self) -> str:
+        moved = f", offset {duration_text(self.offset_ms)}" if self.offset_ms else ""
+        return f"hopping {duration_text(self.size_ms)} every {duration_text(self.hop_ms)}{moved}"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Sliding:
+    """One window per record: what its key had in the time of this size up to it, both ends counted (KIP-450)."""
+
+    size_ms: int
+
+    def __init__(self, size: str | int) -> None:
+        size_ms = duration_ms(size)
+        if size_ms < 1:
+            raise ValueError(f"a window of {size!r} is empty")
+        object.__setattr__(self, "size_ms", size_ms)
+
+    def __str__(self) -> str:
+        return f"sliding {duration_text(self.size_ms)}"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Session:
+    """Records of one key with less than `gap` between neighbours; it ends that long after its last record."""
+
+    gap_ms: int
+
+    def __init__(self, gap: str | int) -> None:
+        gap_ms = duration_ms(gap)
+        if gap_ms < 1:
+            raise ValueError(f"a gap of {gap!r} is no gap")
+        object.__setattr__(self, "gap_ms", gap_ms)
+
+    def __str__(self) -> str:
+        return f"session with gap {duration_text(self.gap_ms)}"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class CountWindow:
+    """Every `size` records of one key, in the order in which they come; with `hop`, a new one at every `hop` records."""
+
+    size: int
+    hop: int
+
+    def __init__(self, size: int, *, hop: int | None = None) -> None:
+        hop = size if hop is None else hop
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"a window of {size!r} records is empty")
+        if isinstance(hop, bool) or not isinstance(hop, int) or not 1 <= hop <= size:
+            raise ValueError(f"a hop of {hop!r} records must be above 0 and at most {size}")
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "hop", hop)
+
+    def __str__(self) -> str:
+        return f"{self.size} records" + (f" every {self.hop}" if self.hop != self.size else "")
+
+
+WindowKind = Tumbling | Hopping | Sliding | Session | CountWindow
