@@ -18,7 +18,9 @@ SOURCES = sorted(
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 # One line with a reason each.
-WAIVED_FILES: dict[str, str] = {}
+WAIVED_FILES: dict[str, str] = {
+    "platform/mainstem/pipeline/plan/pipeline.py": "what users call: one method and its docstring for each step",
+}
 WAIVED_FUNCTIONS: dict[str, str] = {}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 

@@ -5,6 +5,7 @@ one record.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mainstem.model.errors import MainstemError
 

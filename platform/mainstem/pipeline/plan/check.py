@@ -12,77 +12,105 @@ from mainstem.api.spec import configure, nearest
 from mainstem.model.errors import ConfigError, PluginError
 from mainstem.model.topic import topic_name_problem
 from mainstem.pipeline.errors import PlanError
+from mainstem.pipeline.plan import steps
 from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
-from mainstem.pipeline.plan.pipeline import Pipeline, WindowedPipeline
+from mainstem.pipeline.plan.graph import Graph, union
+from mainstem.pipeline.plan.pipeline import Pipeline, Table, WindowedPipeline
+from mainstem.pipeline.plan.policies import Dlq, last_resort
 from mainstem.pipeline.plan.steps import ConnectorSink, ConnectorSource, Plugin, TopicSink, TopicSource
+from mainstem.pipeline.plan.windows import CountWindow
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 STARTS = ("earliest", "latest")
 
 
-def check(pipeline: object, catalog: Catalog) -> Pipeline[Any]:
-    """The pipeline itself. Raises: PlanError with all problems."""
-    if isinstance(pipeline, WindowedPipeline):
-        raise PlanError(pipeline.name, ["the window has no aggregate; add .aggregate(n=Count()) say"])
-    if not isinstance(pipeline, Pipeline):
-        raise PlanError(repr(pipeline), [f"it is of type {type(pipeline).__name__}, not a Pipeline"])
-    problems = [*_shape(pipeline), *_names(pipeline)]
-    for step in pipeline.steps:
-        if isinstance(step, TopicSource):
-            problems += _topic_source(step, catalog)
-        elif isinstance(step, TopicSink):
-            problems += _topic_sink(step, catalog)
-        elif isinstance(step, ConnectorSource | ConnectorSink):
-            problems += _connector(step, catalog)
-    if problems:
-        raise PlanError(pipeline.name, problems)
-    return pipeline
+def check(pipelines: Sequence[object], catalog: Catalog) -> list[Graph]:
+    """What shall run: streams of one name are one pipeline. Raises: PlanError with all problems of the first bad one."""
+    streams: dict[str, list[Pipeline[Any]]] = {}
+    for pipeline in pipelines:
+        if isinstance(pipeline, WindowedPipeline):
+            raise PlanError(pipeline.name, ["the window has no aggregate; add .aggregate(n=Count()) say"])
+        if isinstance(pipeline, Table):
+            pipeline = pipeline.changes()
+        if not isinstance(pipeline, Pipeline):
+            raise PlanError(repr(pipeline), [f"it is of type {type(pipeline).__name__}, not a Pipeline"])
+        streams.setdefault(str(pipeline.name), []).append(pipeline)
+    graphs = [Graph(parts[0].name, union([part.graph.nodes for part in parts])) for parts in streams.values()]
+    for graph in graphs:
+        problems = [*_shape(graph), *_names(graph), *_state(graph)]
+        for step in graph.steps:
+            problems += _step(step, catalog)
+        if problems:
+            raise PlanError(graph.name, problems)
+    return graphs
 
 
-def check_together(pipelines: Sequence[Pipeline[Any]]) -> None:
-    """Names are consumer groups and keys of positions, so two pipelines that run together must not share one.
+def _step(step: steps.Step, catalog: Catalog) -> Iterator[str]:
+    policy = last_resort(getattr(step, "on_error", steps.STOP))
+    if isinstance(policy, Dlq):
+        yield from _written_topic(step.name, policy.topic)
+    match step:
+        case TopicSource():
+            yield from _topic_source(step, catalog)
+        case TopicSink():
+            yield from _topic_sink(step, catalog)
+        case ConnectorSource() | ConnectorSink():
+            yield from _connector(step, catalog)
+        case steps.KeyBy():
+            for side in (step.key, step.value):
+                yield from _serializer(step.name, side, catalog)
 
-    Raises: PlanError.
-    """
-    for name, count in Counter(pipeline.name for pipeline in pipelines).items():
-        if count > 1:
-            raise PlanError(
-                name, [f"{count} pipelines have this name; it is their consumer group, so give each its own"]
-            )
 
-
-def _shape(pipeline: Pipeline[Any]) -> Iterator[str]:
-    steps = pipeline.steps
-    if not steps:
+def _shape(graph: Graph) -> Iterator[str]:
+    if not graph.nodes:
         yield 'it is empty; begin with .source("topic") or .source(connector="files", path="...")'
         return
-    sources = [step for step in steps if isinstance(step, TopicSource | ConnectorSource)]
-    if not isinstance(steps[0], TopicSource | ConnectorSource):
-        yield f"it begins with {steps[0].name}; a pipeline begins with .source(...)"
-    if len(sources) > 1:
-        yield (
-            f"it has {len(sources)} sources; one source may name several topics, "
-            "and another source is another pipeline into the same topic"
-        )
-    sinks = [step for step in steps if isinstance(step, TopicSink | ConnectorSink)]
-    if not sinks:
-        yield 'it has no sink, so nobody would see its results; add .sink("topic") or .sink(connector=...)'
-    elif steps[-1] is not sinks[-1]:
-        yield f"nothing takes what {steps[-1].name} makes; add a .sink(...) after it"
-    read = {topic for step in sources if isinstance(step, TopicSource) for topic in step.topics}
-    for sink in sinks:
-        if isinstance(sink, TopicSink) and sink.topic in read:
-            yield f"{sink.name} writes to topic {sink.topic}, which it also reads: it would never end"
+    for node in graph.nodes:
+        if not node.inputs and not isinstance(node.step, TopicSource | ConnectorSource):
+            yield f"it begins with {node.step.name}; a pipeline begins with .source(...)"
+        if any(True for _ in graph.readers(node)) or isinstance(node.step, TopicSink | ConnectorSink | steps.ToTable):
+            continue
+        yield f"nothing takes what {node.step.name} makes; add a .sink(...) after it"
+    yield from _branches(graph)
+    read = Counter(topic for step in graph.steps if isinstance(step, TopicSource) for topic in step.topics)
+    for step in graph.steps:
+        if isinstance(step, TopicSink) and step.topic in read:
+            yield f"{step.name} writes to topic {step.topic}, which it also reads: it would never end"
+    for topic, count in read.items():
+        named = max(step.topics.count(topic) for step in graph.steps if isinstance(step, TopicSource))
+        if count > named:
+            yield f"topic {topic} is read by {count} sources; read it once and continue that stream in several ways"
 
 
-def _names(pipeline: Pipeline[Any]) -> Iterator[str]:
-    if not isinstance(pipeline.name, str) or not _NAME.fullmatch(pipeline.name):
-        yield f"its name {pipeline.name!r} is not made of up to 200 letters, digits, '.', '_' and '-'"
-    for name, count in Counter(step.name for step in pipeline.steps).items():
+def _branches(graph: Graph) -> Iterator[str]:
+    """A branch that leads nowhere was forgotten when the streams were given to `run`."""
+    for node in graph.nodes:
+        if isinstance(node.step, steps.Branch):
+            taken = {entry.from_port for _, entry in graph.readers(node)}
+            for port in node.step.predicates:
+                if taken and port not in taken:
+                    yield f"nothing takes what {node.step.name} sends to {port}; give its stream with a .sink(...) to run too"
+
+
+def _state(graph: Graph) -> Iterator[str]:
+    for step in graph.steps:
+        if isinstance(step, steps.Deduplicate) and step.within_ms < 1:
+            yield f"{step.name}: within must be above 0"
+        if isinstance(step, steps.Window) and isinstance(step.window, CountWindow) and step.grace_ms:
+            yield f"{step.name}: a window that counts records has no grace; no record is late for it"
+
+
+def _names(graph: Graph) -> Iterator[str]:
+    if not isinstance(graph.name, str) or not _NAME.fullmatch(graph.name):
+        yield f"its name {graph.name!r} is not made of up to 200 letters, digits, '.', '_' and '-'"
+    for name, count in Counter(step.name for step in graph.steps).items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             yield f"the step name {name!r} is not made of up to 200 letters, digits, '.', '_' and '-'"
         if count > 1:
-            yield f"{count} steps are called {name}; give each its own name="
+            yield (
+                f"{count} steps are called {name}; give each its own name= (streams of one name are one pipeline: if two "
+                "were meant, their pipelines need names of their own)"
+            )
 
 
 def _topic_source(step: TopicSource, catalog: Catalog) -> Iterator[str]:
@@ -102,11 +130,7 @@ def _topic_source(step: TopicSource, catalog: Catalog) -> Iterator[str]:
 
 
 def _topic_sink(step: TopicSink, catalog: Catalog) -> Iterator[str]:
-    problem = topic_name_problem(step.topic) if isinstance(step.topic, str) else f"{step.topic!r} is no topic name"
-    if problem:
-        yield f"{step.name}: {problem}"
-    elif step.topic.startswith("__"):
-        yield f"{step.name}: topics that begin with __ are written by brokers and pipelines for themselves"
+    yield from _written_topic(step.name, step.topic)
     if not isinstance(step.partitions, int) or step.partitions < 1:
         yield f"{step.name}: partitions={step.partitions!r} is not a number above 0"
     if not isinstance(step.configs, Mapping) or not all(isinstance(value, str) for value in step.configs.values()):
@@ -118,6 +142,14 @@ def _topic_sink(step: TopicSink, catalog: Catalog) -> Iterator[str]:
         configure(spec.config, step.partitioner.options, owner=f"partitioner {spec.name}")
     except (PluginError, ConfigError) as error:
         yield f"{step.name}: {error}"
+
+
+def _written_topic(step_name: str, topic: object) -> Iterator[str]:
+    problem = topic_name_problem(topic) if isinstance(topic, str) else f"{topic!r} is no topic name"
+    if problem:
+        yield f"{step_name}: {problem}"
+    elif isinstance(topic, str) and topic.startswith("__"):
+        yield f"{step_name}: topics that begin with __ are written by brokers for themselves"
 
 
 def _serializer(step_name: str, plugin: Plugin | None, catalog: Catalog) -> Iterator[str]:

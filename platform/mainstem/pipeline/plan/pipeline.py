@@ -10,282 +10,415 @@
         .sink("delays", value="json")
     )
 
-Every call returns a new plan; the old one stays as it was and may be continued in another way.
+Every call returns a new plan; the old one stays as it was and may be continued in another way. Streams of one name that
+are given to `run` together are one pipeline.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, NoReturn, TypeVar, cast, overload
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Any, Generic, TypeVar, cast
 
 from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec
-from mainstem.pipeline.errors import PlanError
 from mainstem.pipeline.plan import steps
 from mainstem.pipeline.plan.aggregates import Aggregate
-from mainstem.pipeline.plan.describe import describe
+from mainstem.pipeline.plan.building import Builder, key_fields
+from mainstem.pipeline.plan.endpoints import EndpointBuilder
 from mainstem.pipeline.plan.fields import Selector
-from mainstem.pipeline.plan.steps import Plugin, Step
-from mainstem.pipeline.plan.windows import Tumbling, duration_ms
+from mainstem.pipeline.plan.graph import Node
+from mainstem.pipeline.plan.joining import JoinBuilder
+from mainstem.pipeline.plan.policies import Policy
+from mainstem.pipeline.plan.steps import Emit, Plugin, Step
+from mainstem.pipeline.plan.stream import Stream
+from mainstem.pipeline.plan.windows import WindowKind
 
 V = TypeVar("V")
 R = TypeVar("R")
+L = TypeVar("L")
 Named = str | Plugin
 
 IDLE_AFTER = "30s"
 
 
-class Pipeline(Generic[V]):
-    """`name` is also its consumer group and what its metrics are labelled with: letters, digits, `.`, `_`
-    and `-`.
+class Pipeline(Stream, Generic[V]):
+    """A stream of values of type `V`, and the plan that makes it.
 
-    `V` is the type of the values at this point.
+    `name` is also its consumer group, the beginning of the names of its internal topics and what its metrics are labelled
+    with: letters, digits, `.`, `_` and `-`. `on_error` is for all stages that have none of their own: Stop(), Skip(),
+    Dlq("topic") or Retry(5, backoff="100ms", then=...).
     """
 
-    __slots__ = ("name", "steps")
+    __slots__ = ()
 
-    def __init__(self, name: str, *, _steps: tuple[Step, ...] = ()) -> None:
-        self.name = name
-        self.steps = _steps
-
-    def __repr__(self) -> str:
-        return f"Pipeline({self.name!r}: {' → '.join(step.name for step in self.steps) or 'empty'})"
-
-    def describe(self) -> str:
-        """The plan in lines of text: one per step, and what is guaranteed."""
-        return describe(self.name, self.steps)
-
-    @overload
-    def source(
-        self,
-        topic: str,
-        /,
-        *more_topics: str,
-        key: Named | None = None,
-        value: Named | None = None,
-        timestamp: Selector | None = None,
-        start: str = "earliest",
-        name: str | None = None,
-    ) -> Pipeline[Any]: ...
-
-    @overload
-    def source(
-        self,
-        *,
-        connector: str | ConnectorSpec,
-        timestamp: Selector | None = None,
-        name: str | None = None,
-        **options: Any,
-    ) -> Pipeline[Any]: ...
+    # Where records come from and go to.
 
     def source(
         self,
         *topics: str,
         connector: str | ConnectorSpec | None = None,
         timestamp: Selector | None = None,
+        on_error: Policy | None = None,
         name: str | None = None,
         **options: Any,
     ) -> Pipeline[Any]:
         """Where records come from: topics, or a connector plugin with its settings.
 
-        Topics: `key` and `value` name serializers (without, they stay bytes); `start` is where a group
-        without committed offsets begins, `earliest` or `latest`. `timestamp` is a field or function that
-        gives the event time (ms, datetime or ISO 8601); without it the record's timestamp counts.
+        Topics: `key` and `value` name serializers (without, they stay bytes); `start` is where a group without committed
+        offsets begins, `earliest` or `latest`. `timestamp` is a field or function that gives the event time (ms, datetime
+        or ISO 8601); without it the record's timestamp counts. `on_error` is for records that cannot be decoded.
         """
-        step_name = self._name("source", name)
-        step: Step
-        if connector is not None:
-            if topics:
-                self._refuse(f"source takes topics or connector=, not both: {', '.join(topics)} and {connector!r}")
-            step = steps.ConnectorSource(name=step_name, connector=connector, options=options, timestamp=timestamp)
-        else:
-            known = {"key": None, "value": None, "start": "earliest"}
-            self._check_options("source", options, known)
-            step = steps.TopicSource(
-                name=step_name,
-                topics=topics,
-                key=self._plugin("key", options.get("key")),
-                value=self._plugin("value", options.get("value")),
-                timestamp=timestamp,
-                start=options.get("start", "earliest"),
-            )
-        return self._with(step)
+        builder = Builder(self.name)
+        policy = builder.policy("source", on_error, self.on_error)
+        asked = EndpointBuilder(builder, self._step_name("source", name), connector, topics, options, policy)
+        return self._then(Node(asked.source(timestamp)))
 
-    def map(self, function: Callable[[V], R], *, name: str | None = None) -> Pipeline[R]:
-        """Replace every value by `function(value)`."""
-        self._check_function("map", function)
-        return self._with(steps.Map(name=self._name("map", name), function=function))
-
-    def filter(self, function: Callable[[V], Any], *, name: str | None = None) -> Pipeline[V]:
-        """Keep the records for whose value `function(value)` is true."""
-        self._check_function("filter", function)
-        return self._with(steps.Filter(name=self._name("filter", name), function=function))
-
-    def flat_map(self, function: Callable[[V], Iterable[R]], *, name: str | None = None) -> Pipeline[R]:
-        """Replace every record by one for each value of `function(value)`, with the same key, time and
-        headers.
-        """
-        self._check_function("flat_map", function)
-        return self._with(steps.FlatMap(name=self._name("flat_map", name), function=function))
-
-    def map_batches(
-        self, function: Callable[[Batch], Batch | Awaitable[Batch]], *, name: str | None = None
-    ) -> Pipeline[Any]:
-        """Replace whole batches: for vectorised code. `function` may be async and may change any column."""
-        if not callable(function):
-            self._refuse(f"map_batches needs a function, got {function!r}")
-        return self._with(steps.MapBatches(name=self._name("map_batches", name), function=function))
-
-    @overload
-    def key_by(self, field: str, /, *more_fields: str, name: str | None = None) -> Pipeline[V]: ...
-
-    @overload
-    def key_by(
-        self, function: Callable[[V], Any], /, *, field: str = "key", name: str | None = None
-    ) -> Pipeline[V]: ...
-
-    def key_by(self, *selectors: str | Callable[[V], Any], field: str = "key", name: str | None = None) -> Pipeline[V]:
-        """Give every record a new key: a field, several fields, or a function of the value.
-
-        `field` is what results of a window call the key of a function. Within one process records are not
-        moved: a window after it is right as long as one worker runs the pipeline, and a second one is
-        refused.
-        """
-        step_name = self._name("key_by", name)
-        function: Callable[[Any], Any] | None = None
-        names = [selector for selector in selectors if isinstance(selector, str)]
-        if len(selectors) == 1 and not names:
-            function = cast(Callable[[Any], Any], selectors[0])
-            self._check_function("key_by", function)
-            names = [field]
-        elif not names or len(names) != len(selectors):
-            self._refuse(f"key_by needs fields or one function, got {selectors!r}")
-        return self._with(steps.KeyBy(name=step_name, fields=tuple(names), function=function))
-
-    def window(
-        self,
-        window: Tumbling,
-        *,
-        grace: str | int = 0,
-        idle_after: str | int = IDLE_AFTER,
-        name: str | None = None,
-    ) -> WindowedPipeline[V]:
-        """Group records of one key by event time; `.aggregate(...)` must follow.
-
-        A window's result is final and emitted once when the watermark has passed its end by `grace`; later
-        records are dropped and counted as late. The watermark is the newest event time of the split that is
-        furthest behind. A split that is read to its end and silent for `idle_after` does not hold it back.
-        """
-        if any(isinstance(step, steps.Window) for step in self.steps):
-            self._refuse(
-                "a second window in one pipeline is not possible yet; write the results of the first to a "
-                "topic and window that in a pipeline of its own"
-            )
-        if not isinstance(window, Tumbling):
-            self._refuse(f'window needs a window such as Tumbling("1d"), got {window!r}')
-        try:
-            grace_ms, idle_after_ms = duration_ms(grace), duration_ms(idle_after)
-        except ValueError as error:
-            raise PlanError(self.name, [f"window: {error}"]) from None
-        return WindowedPipeline(self, window, grace_ms, idle_after_ms, self._name("window", name))
-
-    @overload
-    def sink(
-        self,
-        topic: str,
-        /,
-        *,
-        key: Named | None = None,
-        value: Named | None = None,
-        partitioner: Named = "murmur2",
-        partitions: int = 1,
-        configs: Mapping[str, str] | None = None,
-        name: str | None = None,
-    ) -> Pipeline[V]: ...
-
-    @overload
-    def sink(self, *, connector: str | ConnectorSpec, name: str | None = None, **options: Any) -> Pipeline[V]: ...
+    def table(
+        self, topic: str, /, *, key: Named | None = None, value: Named | None = None, name: str | None = None
+    ) -> Table[Any]:
+        """The latest value of each key of a topic, a null value deletes: for joins and for queries."""
+        return self.source(topic, key=key, value=value, name=name and f"{name}-source").to_table(name=name)
 
     def sink(
         self,
         *topics: str,
         connector: str | ConnectorSpec | None = None,
+        on_error: Policy | None = None,
         name: str | None = None,
         **options: Any,
     ) -> Pipeline[V]:
         """Where records go: a topic, or a connector plugin with its settings. The plan may go on after it.
 
-        Topics: `key` and `value` name serializers (without, bytes are written as they are and text as
-        UTF-8); the topic is created with `partitions` if it does not exist; records carry their event time.
+        Topics: `key` and `value` name serializers (without, bytes are written as they are and text as UTF-8);
+        `partitioner` (murmur2); the topic is created with `partitions` (1) and `configs` if it does not exist; records
+        carry their event time. `on_error` is for records that cannot be serialized or that the connector refuses.
         """
-        step_name = self._name("sink", name)
-        if connector is not None:
-            if topics:
-                self._refuse(f"sink takes a topic or connector=, not both: {topics[0]} and {connector!r}")
-            return self._with(steps.ConnectorSink(name=step_name, connector=connector, options=options))
-        if len(topics) != 1:
-            self._refuse("sink needs one topic, or connector= with the name of a connector")
-        known = {"key": None, "value": None, "partitioner": "murmur2", "partitions": 1, "configs": None}
-        self._check_options("sink", options, known)
-        given = {**known, **options}
+        builder = Builder(self.name)
+        policy = builder.policy("sink", on_error, self.on_error)
+        asked = EndpointBuilder(builder, self._step_name("sink", name), connector, topics, options, policy)
+        return self._with(asked.sink())
+
+    # One record after the other.
+
+    def map(
+        self,
+        function: Callable[[V], R] | Callable[[V], Awaitable[R]],
+        *,
+        max_in_flight: int = 100,
+        ordered: bool = True,
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Replace every value by `function(value)`.
+
+        Of an async function up to `max_in_flight` calls run at a time; with `ordered=False` results go on in the order in
+        which they come (within what was read together), with their keys and times.
+        """
+        builder = Builder(self.name)
+        builder.function("map", function, may_be_async=True)
+        policy, step_name = builder.policy("map", on_error, self.on_error), self._step_name("map", name)
+        if not inspect.iscoroutinefunction(function):
+            return self._with(steps.Map(name=step_name, function=function, on_error=policy))
+        if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int) or max_in_flight < 1:
+            builder.refuse(f"map: max_in_flight={max_in_flight!r} is not a number above 0")
         return self._with(
-            steps.TopicSink(
-                name=step_name,
-                topic=topics[0],
-                key=self._plugin("key", given["key"]),
-                value=self._plugin("value", given["value"]),
-                partitioner=self._plugin("partitioner", given["partitioner"]) or Plugin("murmur2"),
-                partitions=given["partitions"],
-                configs=given["configs"] or {},
+            steps.AsyncMap(
+                name=step_name, function=function, max_in_flight=max_in_flight, is_ordered=ordered, on_error=policy
             )
         )
 
-    def _with(self, step: Step) -> Pipeline[Any]:
-        return Pipeline(self.name, _steps=(*self.steps, step))
+    def filter(
+        self, function: Callable[[V], Any], *, on_error: Policy | None = None, name: str | None = None
+    ) -> Pipeline[V]:
+        """Keep the records for whose value `function(value)` is true."""
+        builder = Builder(self.name)
+        builder.function("filter", function)
+        policy = builder.policy("filter", on_error, self.on_error)
+        return self._with(steps.Filter(name=self._step_name("filter", name), function=function, on_error=policy))
 
-    def _name(self, kind: str, name: str | None) -> str:
-        """`map`, `map-2`, `map-3`: another step put in between renames no step of another kind."""
-        if name is not None:
-            return name
-        count = sum(1 for step in self.steps if step.name == kind or step.name.startswith(f"{kind}-"))
-        return kind if count == 0 else f"{kind}-{count + 1}"
+    def flat_map(
+        self, function: Callable[[V], Iterable[R]], *, on_error: Policy | None = None, name: str | None = None
+    ) -> Pipeline[R]:
+        """Replace every record by one for each value of `function(value)`, with the same key, time and
+        headers.
+        """
+        builder = Builder(self.name)
+        builder.function("flat_map", function)
+        policy = builder.policy("flat_map", on_error, self.on_error)
+        return self._with(steps.FlatMap(name=self._step_name("flat_map", name), function=function, on_error=policy))
 
-    def _check_function(self, step: str, function: object) -> None:
-        if not callable(function):
-            self._refuse(f"{step} needs a function, got {function!r}")
-        if inspect.iscoroutinefunction(function):
-            self._refuse(f"{step} calls its function per record and cannot await it; map_batches can")
+    def map_batches(
+        self, function: Callable[[Batch], Batch | Awaitable[Batch]], *, name: str | None = None
+    ) -> Pipeline[Any]:
+        """Replace whole batches: for vectorised code. `function` may be async and may change any column."""
+        Builder(self.name).function("map_batches", function, may_be_async=True)
+        return self._with(steps.MapBatches(name=self._step_name("map_batches", name), function=function))
 
-    def _check_options(self, step: str, options: dict[str, Any], known: dict[str, Any]) -> None:
-        from mainstem.api.spec import nearest
+    # Several streams.
 
-        for key in options:
-            if key not in known:
-                self._refuse(f"{step} of a topic has no setting {key!r}; {nearest(key, [*known, 'connector'])}")
+    def branch(
+        self, *, name: str | None = None, on_error: Policy | None = None, **predicates: Callable[[V], Any]
+    ) -> tuple[Pipeline[V], ...]:
+        """One stream per predicate, in their order; a record goes to the first that is true for its value, or nowhere.
 
-    def _plugin(self, setting: str, named: object) -> Plugin | None:
-        if named is None or isinstance(named, Plugin):
-            return named
-        if not isinstance(named, str):
-            self._refuse(f'{setting} is the name of a plugin or Plugin("name", setting=...), got {named!r}')
-        return Plugin(named)
+        `paid, rest = orders.branch(paid=lambda order: order["paid"], rest=lambda order: True)`; steps of a branch have its
+        name in front of theirs. Give all of them to `run` once each has its sink.
+        """
+        builder = Builder(self.name)
+        if not predicates:
+            builder.refuse('branch needs predicates by name, such as branch(paid=lambda order: order["paid"])')
+        for predicate in predicates.values():
+            builder.function("branch", predicate)
+        policy = builder.policy("branch", on_error, self.on_error)
+        step = steps.Branch(name=self._step_name("branch", name), predicates=predicates, on_error=policy)
+        made: Pipeline[V] = self._with(step)
+        return tuple(made._leaving_by(port, f"{self._prefix}{port}-") for port in predicates)
 
-    def _refuse(self, problem: str) -> NoReturn:
-        raise PlanError(self.name, [problem])
+    def merge(self, *others: Pipeline[Any], name: str | None = None) -> Pipeline[Any]:
+        """This stream and others of the same pipeline as one; each keeps its order."""
+        if not others:
+            Builder(self.name).refuse("merge needs another stream, such as left.merge(right)")
+        nodes = self._common("merge", *others)
+        entries = [stream._required("merge") for stream in (self, *others)]
+        merged = steps.Merge(name=self._step_name("merge", name, nodes))
+        return self._then(Node(merged, tuple(entries)), nodes)
+
+    def also(self, build: Callable[[Pipeline[V]], Pipeline[Any]]) -> Pipeline[V]:
+        """A side branch: `build` gets this stream and returns where it led, usually to a sink; this one goes on as it was.
+
+        `.also(lambda orders: orders.filter(is_large).sink("large-orders"))`
+        """
+        side = build(self)
+        if not isinstance(side, Pipeline):
+            Builder(self.name).refuse(f"also: its function must return the stream that it made, got {side!r}")
+        return self._continued(self._entry, self._common("also", side))
+
+    # Keys and state.
+
+    def key_by(
+        self,
+        *selectors: str | Callable[[V], Any],
+        field: str = "key",
+        moves: bool = True,
+        partitions: int | None = None,
+        key: Named | None = None,
+        value: Named | None = None,
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[V]:
+        """Give every record a new key: a field, several fields, or a function of the value.
+
+        `field` is what results call the key of a function. Where state by key follows, records of one key must meet in one
+        place: they go through the topic `<pipeline>-<step>-repartition` unless all are in one place already, or you know it
+        (`moves=False`). `partitions`, `key` and `value` (serializers) are for that topic; without, they are as many as
+        the source has, and MessagePack.
+        """
+        builder = Builder(self.name)
+        function: Callable[[Any], Any] | None = None
+        names = [selector for selector in selectors if isinstance(selector, str)]
+        if len(selectors) == 1 and not names:
+            function = cast(Callable[[Any], Any], selectors[0])
+            builder.function("key_by", function)
+            names = [field]
+        elif not names or len(names) != len(selectors):
+            builder.refuse(f"key_by needs fields or one function, got {selectors!r}")
+        if partitions is not None and (
+            isinstance(partitions, bool) or not isinstance(partitions, int) or partitions < 1
+        ):
+            builder.refuse(f"key_by: partitions={partitions!r} is not a number above 0")
+        return self._with(
+            steps.KeyBy(
+                name=self._step_name("key_by", name),
+                fields=tuple(names),
+                function=function,
+                moves=moves,
+                partitions=partitions,
+                key=builder.plugin("key", key),
+                value=builder.plugin("value", value),
+                on_error=builder.policy("key_by", on_error, self.on_error),
+            )
+        )
+
+    def deduplicate(
+        self,
+        by: Selector | None = None,
+        *,
+        within: str | int,
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[V]:
+        """Only the first record of each key, or of each key and `by`, within that much event time."""
+        builder = Builder(self.name)
+        within_ms = builder.duration("deduplicate", "within", within)
+        policy = builder.policy("deduplicate", on_error, self.on_error)
+        step = steps.Deduplicate(
+            name=self._step_name("deduplicate", name), selector=by, within_ms=within_ms, on_error=policy
+        )
+        return self._with(step)
+
+    def stateful_map(
+        self,
+        function: Callable[..., R],
+        state: Callable[[], Any],
+        *,
+        on_timer: Callable[[Any, Any], Iterable[R]] | None = None,
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Replace every value by `function(value, state)`, where `state` is the object that its key has.
+
+        `state` is a class (a dataclass, a msgspec.Struct, dict, list) or a function that makes a fresh one; the function
+        changes it in place. With a third parameter the function gets a context: `key`, `timestamp`, and timers
+        (`set_timer(at_ms)` in event time, `set_wall_timer(at_ms)`), for which `on_timer(state, context)` gives results.
+        """
+        builder = Builder(self.name)
+        builder.function("stateful_map", function)
+        builder.function("stateful_map", state)
+        step = steps.StatefulMap(
+            name=self._step_name("stateful_map", name),
+            function=function,
+            state_type=state,
+            takes_context=builder.takes_context("stateful_map", function),
+            on_timer=on_timer,
+            on_error=builder.policy("stateful_map", on_error, self.on_error),
+        )
+        return self._with(step)
+
+    def aggregate(
+        self, *, emit: Emit = "update", name: str | None = None, on_error: Policy | None = None, **aggregates: Aggregate
+    ) -> Pipeline[dict[str, Any]]:
+        """Aggregates of everything that each key ever had: one dict per record, as of that record, or, with
+        `emit=Every("10s")`, per key that has changed in that time."""
+        builder = Builder(self.name)
+        fields = key_fields(self._tip())
+        builder.aggregates("aggregate", aggregates, fields)
+        step = steps.Aggregation(
+            name=self._step_name("aggregate", name),
+            key_fields=fields,
+            aggregates=aggregates,
+            emit=builder.emit("aggregate", emit, can_be_final=False),
+            on_error=builder.policy("aggregate", on_error, self.on_error),
+        )
+        return self._with(step)
+
+    def window(
+        self,
+        window: WindowKind,
+        *,
+        grace: str | int = 0,
+        idle_after: str | int = IDLE_AFTER,
+        emit: Emit = "final",
+        late: Callable[[Pipeline[V]], Pipeline[Any]] | None = None,
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> WindowedPipeline[V]:
+        """Group records of one key by event time; `.aggregate(...)` must follow.
+
+        With `emit="final"` a result is emitted once, when the watermark has passed the window's end by `grace`; with
+        `"update"` for each record, and with `Every("10s")` for each window that has changed. Records that come after a
+        window was closed are late: dropped and counted, or given to the side branch `late` (as `also` takes it). The
+        watermark is the newest event time of the split that is furthest behind; a split that is read to its end and silent
+        for `idle_after` does not hold it back.
+        """
+        builder = Builder(self.name)
+        step = steps.Window(
+            name=self._step_name("window", name),
+            window=builder.window(window),
+            grace_ms=builder.duration("window", "grace", grace),
+            idle_after_ms=builder.duration("window", "idle_after", idle_after),
+            key_fields=key_fields(self._tip()),
+            aggregates={},
+            emit=builder.emit("window", emit, can_be_final=True),
+            on_error=builder.policy("window", on_error, self.on_error),
+        )
+        return WindowedPipeline(self, step, late)
+
+    def to_table(self, *, name: str | None = None) -> Table[V]:
+        """The latest value of each key; a null value deletes the key."""
+        step = steps.ToTable(name=self._step_name("table", name), key_fields=key_fields(self._tip()))
+        return Table(self._with(step))
+
+    def join(
+        self,
+        table: Table[L],
+        function: Callable[[V, L], R],
+        *,
+        how: str = "inner",
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Each record with what a table has for its key at that time: `function(value, table value)`; with `how="left"`
+        also where it has nothing (None)."""
+        return self._joined(JoinBuilder(self, table, function, how, on_error, name).with_table(), table)
+
+    def join_as_of(
+        self,
+        other: Pipeline[L],
+        function: Callable[[V, L], R],
+        *,
+        within: str | int,
+        grace: str | int = 0,
+        how: str = "inner",
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Each record with the newest of the other stream that is not younger, and at most `within` older. It waits until
+        the watermark has passed it by `grace`, so that results do not depend on which came first."""
+        return self._joined(JoinBuilder(self, other, function, how, on_error, name).as_of(within, grace), other)
+
+    def join_interval(
+        self,
+        other: Pipeline[L],
+        function: Callable[[V, L], R],
+        *,
+        before: str | int,
+        after: str | int,
+        grace: str | int = 0,
+        how: str = "inner",
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Each pair of records of one key of which the other's is at most `before` older and `after` younger."""
+        made = JoinBuilder(self, other, function, how, on_error, name).interval(before, after, grace)
+        return self._joined(made, other)
+
+    def join_window(
+        self,
+        other: Pipeline[L],
+        window: WindowKind,
+        function: Callable[[V, L], R],
+        *,
+        grace: str | int = 0,
+        how: str = "inner",
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Pipeline[R]:
+        """Each pair of records of one key that lie in one tumbling or hopping window."""
+        return self._joined(JoinBuilder(self, other, function, how, on_error, name).window(window, grace), other)
+
+    def _joined(self, step: Step, other: Pipeline[Any] | Table[Any]) -> Pipeline[Any]:
+        right = other.changes() if isinstance(other, Table) else other
+        nodes = self._common("join", right)
+        entries = (
+            self._required("join")._replace(to_port=steps.LEFT),
+            right._required("join")._replace(to_port=steps.RIGHT),
+        )
+        return self._then(Node(step, entries), nodes)
 
 
 class WindowedPipeline(Generic[V]):
     """Records grouped by key and window. It has one way on: `aggregate`."""
 
-    __slots__ = ("_before", "_grace_ms", "_idle_after_ms", "_name", "_window")
+    __slots__ = ("_before", "_late", "_step")
 
-    def __init__(self, before: Pipeline[V], window: Tumbling, grace_ms: int, idle_after_ms: int, name: str) -> None:
+    def __init__(
+        self, before: Pipeline[V], step: steps.Window, late: Callable[[Pipeline[V]], Pipeline[Any]] | None
+    ) -> None:
         self._before = before
-        self._window = window
-        self._grace_ms = grace_ms
-        self._idle_after_ms = idle_after_ms
-        self._name = name
+        self._step = step
+        self._late = late
 
     @property
     def name(self) -> str:
@@ -297,31 +430,50 @@ class WindowedPipeline(Generic[V]):
 
         Its event time is that of the newest record in the window.
         """
-        key_fields = next(
-            (step.fields for step in reversed(self._before.steps) if isinstance(step, steps.KeyBy)), ("key",)
-        )
-        self._check(aggregates, key_fields)
-        step = steps.Window(
-            name=self._name,
-            window=self._window,
-            grace_ms=self._grace_ms,
-            idle_after_ms=self._idle_after_ms,
-            key_fields=key_fields,
-            aggregates=aggregates,
-        )
-        return Pipeline(self._before.name, _steps=(*self._before.steps, step))
+        taken = (*self._step.key_fields, steps.WINDOW_START, steps.WINDOW_END)
+        Builder(self.name).aggregates("aggregate", aggregates, taken)
+        made = self._before._with(replace(self._step, aggregates=aggregates))
+        if self._late is None:
+            return made
+        late = made._leaving_by(steps.LATE, f"{made._prefix}late-")
+        side = self._late(late)
+        return made._continued(made._entry, made._common("late", side))
 
-    def _check(self, aggregates: dict[str, Aggregate], key_fields: tuple[str, ...]) -> None:
-        problems = []
-        if not aggregates:
-            problems.append("aggregate needs at least one, such as aggregate(n=Count())")
-        taken = {*key_fields, steps.WINDOW_START, steps.WINDOW_END}
-        for name, aggregate in aggregates.items():
-            if name in taken:
-                problems.append(f"aggregate {name!r} has the name of another field of the result")
-            if isinstance(aggregate, type) or not all(
-                hasattr(aggregate, method) for method in ("initial", "add", "result", "selector")
-            ):
-                problems.append(f"aggregate {name!r} is {aggregate!r}, not an aggregate such as Mean('price')")
-        if problems:
-            raise PlanError(self.name, problems)
+
+class Table(Generic[V]):
+    """The latest value of each key. Streams look things up in it, and whoever runs the pipeline can query it."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Pipeline[V]) -> None:
+        self._stream = stream
+
+    @property
+    def name(self) -> str:
+        return self._stream.name
+
+    @property
+    def step_name(self) -> str:
+        node = self._stream._tip()
+        assert node is not None, "a table is made by a step"
+        return node.step.name
+
+    def changes(self) -> Pipeline[V]:
+        """The table as a stream: each new value of a key, None where the key was deleted."""
+        return self._stream
+
+    def join(
+        self,
+        other: Table[L],
+        function: Callable[[V, L], R],
+        *,
+        how: str = "inner",
+        on_error: Policy | None = None,
+        name: str | None = None,
+    ) -> Table[R]:
+        """The table of `function(value, other value)`, which follows both. With `left` and `outer` a side may be None."""
+        step = JoinBuilder(self._stream, other, function, how, on_error, name).of_tables(self.step_name)
+        return self._stream._joined(step, other).to_table(name=name and f"{name}-table")
+
+
+__all__ = ["Pipeline", "Table", "WindowedPipeline"]

@@ -12,7 +12,7 @@ from mainstem.api.connector import ConnectorSpec
 from mainstem.pipeline.plan.aggregates import Aggregate
 from mainstem.pipeline.plan.fields import Selector
 from mainstem.pipeline.plan.policies import Policy, Stop
-from mainstem.pipeline.plan.windows import WindowKind
+from mainstem.pipeline.plan.windows import WindowKind, duration_ms
 
 STOP = Stop()
 
@@ -154,11 +154,17 @@ class StatefulMap:
     on_error: Policy = STOP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Every:
-    """Emit what has changed at most once in this time of the wall clock."""
+    """Emit what has changed once in this time of the wall clock: `emit=Every("10s")`."""
 
     every_ms: int
+
+    def __init__(self, every: str | int) -> None:
+        every_ms = duration_ms(every)
+        if every_ms < 1:
+            raise ValueError(f"{every!r} is no time to wait")
+        object.__setattr__(self, "every_ms", every_ms)
 
 
 Emit = Literal["final", "update"] | Every
