@@ -28,7 +28,7 @@ from mainstem.pipeline.plan.aggregates import Aggregate
 from mainstem.pipeline.plan.building import Builder, key_fields
 from mainstem.pipeline.plan.endpoints import EndpointBuilder
 from mainstem.pipeline.plan.fields import Selector
-from mainstem.pipeline.plan.graph import Node
+from mainstem.pipeline.plan.graph import Input, Node
 from mainstem.pipeline.plan.joining import JoinBuilder
 from mainstem.pipeline.plan.policies import Policy
 from mainstem.pipeline.plan.steps import Emit, Plugin, Step
@@ -406,6 +406,22 @@ class Pipeline(Stream, Generic[V]):
             right._required("join")._replace(to_port=steps.RIGHT),
         )
         return self._then(Node(step, entries), nodes)
+
+    def _with(self, step: Step) -> Pipeline[Any]:
+        return self._then(Node(step, () if self._entry is None else (self._entry,)))
+
+    def _then(self, node: Node, nodes: tuple[Node, ...] | None = None) -> Pipeline[Any]:
+        return self._continued(Input(node), (*(self._nodes if nodes is None else nodes), node))
+
+    def _leaving_by(self, port: str, prefix: str) -> Pipeline[Any]:
+        made = self._continued(self._required("branch")._replace(from_port=port), self._nodes)
+        made._prefix = prefix
+        return made
+
+    def _continued(self, entry: Input | None, nodes: tuple[Node, ...]) -> Pipeline[Any]:
+        made: Pipeline[Any] = Pipeline(self.name, on_error=self.on_error)
+        made._entry, made._nodes, made._prefix = entry, nodes, self._prefix
+        return made
 
 
 class WindowedPipeline(Generic[V]):

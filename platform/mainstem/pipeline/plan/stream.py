@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from mainstem.pipeline.plan.building import Builder
 from mainstem.pipeline.plan.describe import describe
@@ -42,22 +41,6 @@ class Stream:
         return describe(self.graph)
 
     # How a plan grows.
-
-    def _with(self, step: Step) -> Any:
-        return self._then(Node(step, () if self._entry is None else (self._entry,)))
-
-    def _then(self, node: Node, nodes: tuple[Node, ...] | None = None) -> Any:
-        return self._continued(Input(node), (*(self._nodes if nodes is None else nodes), node))
-
-    def _leaving_by(self, port: str, prefix: str) -> Any:
-        made = self._continued(self._required("branch")._replace(from_port=port), self._nodes)
-        made._prefix = prefix
-        return made
-
-    def _continued(self, entry: Input | None, nodes: tuple[Node, ...]) -> Any:
-        made = type(self)(self.name, on_error=self.on_error)
-        made._entry, made._nodes, made._prefix = entry, nodes, self._prefix
-        return made
 
     def _required(self, step: str) -> Input:
         if self._entry is None:
