@@ -33,7 +33,8 @@ class SourceBatch(msgspec.Struct, kw_only=True):
 
     `offsets` is the place of each record as people would look it up (offset in a partition, row in a file);
     it names the record in errors and is otherwise not used. A `watermark_ms` says that no older record will
-    follow in this split; without one it is the newest timestamp seen.
+    follow in this split; without one it is the newest timestamp seen. `raw` is what was read before it was decoded, record
+    by record, for dead letters.
     """
 
     split: str
@@ -42,3 +43,4 @@ class SourceBatch(msgspec.Struct, kw_only=True):
     at_end: bool = False
     watermark_ms: int | None = None
     offsets: Sequence[int] | None = None
+    raw: Batch | None = None

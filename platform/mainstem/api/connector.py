@@ -82,6 +82,15 @@ class ConnectorError(MainstemError):
     """A connector that cannot go on; the text names the setting or the place and says what to do."""
 
 
+class Backpressure(ConnectorError):
+    """A sink that cannot take more for now, raised by `write`: the engine comes again with the same batch after
+    `retry_after_ms`, and meanwhile reads no more of the splits concerned."""
+
+    def __init__(self, text: str, retry_after_ms: int) -> None:
+        super().__init__(text)
+        self.retry_after_ms = retry_after_ms
+
+
 def _never(config: Any) -> bool:
     return False
 

@@ -27,10 +27,22 @@ LATE = Metric(
     help="Records dropped because their window had been closed.",
     labels=LABELS,
 )
-REPLAYED = Metric(
-    name="mainstem_pipeline_replayed_records_total",
+RETRIES = Metric(
+    name="mainstem_pipeline_retries_total",
     kind="counter",
-    help="Records read again after a restart whose window an earlier run had closed already.",
+    help="Records that a stage tried again.",
+    labels=LABELS,
+)
+SKIPPED = Metric(
+    name="mainstem_pipeline_skipped_records_total",
+    kind="counter",
+    help="Records that were dropped by Skip after a stage had failed at them.",
+    labels=LABELS,
+)
+DEAD_LETTERS = Metric(
+    name="mainstem_pipeline_dead_letters_total",
+    kind="counter",
+    help="Records that were written to a topic of dead letters.",
     labels=LABELS,
 )
 LAG = Metric(
@@ -64,14 +76,14 @@ class StageCounters:
     together.
     """
 
-    __slots__ = ("late", "name", "records_in", "records_out", "replayed")
+    __slots__ = ("dead_letters", "late", "name", "records_in", "records_out", "retries", "skipped")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.records_in: dict[str, int] = {}
         self.records_out: dict[str, int] = {}
         self.late: dict[str, int] = {}
-        self.replayed: dict[str, int] = {}
+        self.retries = self.skipped = self.dead_letters = 0
 
     def count(self, split: str, records_in: int, records_out: int) -> None:
         self.records_in[split] = self.records_in.get(split, 0) + records_in
@@ -124,7 +136,9 @@ def register(sensor: Sensor, pipelines: Sequence[PipelineCounters]) -> None:
     sensor.register(RECORDS_IN, lambda: _per_split(pipelines, lambda stage: stage.records_in))
     sensor.register(RECORDS_OUT, lambda: _per_split(pipelines, lambda stage: stage.records_out))
     sensor.register(LATE, lambda: _per_split(pipelines, lambda stage: stage.late))
-    sensor.register(REPLAYED, lambda: _per_split(pipelines, lambda stage: stage.replayed))
+    sensor.register(RETRIES, lambda: _per_stage(pipelines, lambda stage: stage.retries))
+    sensor.register(SKIPPED, lambda: _per_stage(pipelines, lambda stage: stage.skipped))
+    sensor.register(DEAD_LETTERS, lambda: _per_stage(pipelines, lambda stage: stage.dead_letters))
     sensor.register(LAG, lambda: _lag(pipelines))
     sensor.register(WATERMARK, lambda: _watermarks(pipelines))
     sensor.register(OPEN_WINDOWS, lambda: _open_windows(pipelines))
@@ -140,6 +154,10 @@ def _per_split(
         for stage in one.stages.values()
         for split, count in of(stage).items()
     ]
+
+
+def _per_stage(pipelines: Sequence[PipelineCounters], of: Callable[[StageCounters], int]) -> Iterable[Sample]:
+    return [Sample((one.pipeline, stage.name, ""), of(stage)) for one in pipelines for stage in one.stages.values()]
 
 
 def _lag(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:

@@ -9,7 +9,7 @@ d       12:30    finished: counts as infinity
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 BEGINNING = -(1 << 62)
@@ -17,47 +17,58 @@ END = 1 << 62
 
 
 class Watermarks:
-    """Owned by one run of a pipeline. All times in ms."""
+    """Owned by one task. All times in ms."""
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
         self._idle: set[str] = set()
+        self._finished: set[str] = set()
         self.current = BEGINNING
-
-    def restore(self, watermark: int) -> None:
-        """Continue where an earlier run was: windows that it closed are not opened again."""
-        self.current = max(self.current, watermark)
 
     def assign(self, split: str) -> None:
         self._newest.setdefault(split, BEGINNING)
 
-    def remove(self, split: str) -> None:
-        self._newest.pop(split, None)
-        self._idle.discard(split)
+    def restore(self, current: int, newest: Mapping[str, int]) -> None:
+        """Continue where the last checkpoint was."""
+        self.current = max(self.current, current)
+        self._newest.update(newest)
 
-    def reset(self) -> None:
-        """Forget everything but the splits' names: what they hold will be read again."""
-        self._newest = dict.fromkeys(self._newest, BEGINNING)
-        self._idle.clear()
-        self.current = BEGINNING
+    @property
+    def newest(self) -> Mapping[str, int]:
+        """The newest event time seen of each split."""
+        return self._newest
+
+    @property
+    def is_finished(self) -> bool:
+        return len(self._finished) == len(self._newest)
+
+    @property
+    def is_idle(self) -> bool:
+        """No split speaks, so nobody knows how far time is."""
+        return bool(self._newest) and all(split in self._idle for split in self._newest if split not in self._finished)
 
     def observe(self, split: str, newest: int) -> None:
         """A record of this time was seen in the split, or its source says that no older one will follow."""
         self._idle.discard(split)
+        self._finished.discard(split)
         if newest > self._newest[split]:
             self._newest[split] = newest
 
     def finish(self, split: str) -> None:
-        self.observe(split, END)
+        """Nothing more will come of it."""
+        self._finished.add(split)
 
     def mark_idle(self, split: str) -> None:
         self._idle.add(split)
 
     def advance(self) -> int:
         """Take everything observed into account; returns the watermark."""
-        least = min((time for split, time in self._newest.items() if split not in self._idle), default=BEGINNING)
+        least = min((self._reached(split) for split in self._newest if split not in self._idle), default=BEGINNING)
         self.current = max(self.current, least)
         return self.current
+
+    def _reached(self, split: str) -> int:
+        return END if split in self._finished else self._newest[split]
 
     def reach(self, split: str, newest: int) -> int:
         """How far the watermark could come with a record of this time; below it nothing can be late."""
@@ -74,6 +85,6 @@ class Watermarks:
 
     def _least_of_others(self, split: str) -> int:
         return min(
-            (time for other, time in self._newest.items() if other != split and other not in self._idle),
+            (self._reached(other) for other in self._newest if other != split and other not in self._idle),
             default=END,
         )

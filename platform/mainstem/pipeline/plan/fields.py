@@ -20,13 +20,13 @@ def call_each(function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any
 
     `list.extend` keeps what the iterator yielded before it raised, so the fast loop in C also counts.
 
-    Raises: StageFailure from whatever the function raised.
+    Raises: StageFailure from whatever the function raised, with the results so far as `applied`.
     """
     results: list[Any] = []
     try:
         results.extend(map(function, values))
     except Exception as error:  # a user's function may raise anything; the engine stops with the place
-        raise StageFailure(error, len(results)) from error
+        raise StageFailure(error, len(results), applied=results) from error
     return results
 
 
