@@ -77,5 +77,9 @@ class StatefulOperator(Protocol):
 
     def on_wall_clock(self, now_ms: int) -> Iterable[Emission]: ...
 
+    def closed_until_ms(self) -> int | None:
+        """The watermark that would have closed what was closed so far; None: nothing was. When a bounded run ends, all
+        windows close before their time, and a later run must not open them again."""
+
     def next_wall_clock_ms(self) -> int | None:
         """When `on_wall_clock` has something to do, None if not at all. Asked after every call."""

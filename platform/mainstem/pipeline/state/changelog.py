@@ -98,6 +98,8 @@ class Replay:
         self._stamp_prefix = b"" if committed is None else committed.owner.to_bytes(8, "big")
         self._last = b"" if committed is None else _STAMP.pack(committed.owner, committed.checkpoint)
         self.foreign: set[bytes] = set()
+        self.is_complete = committed is None
+        """The committed checkpoint was seen, or what has replaced it."""
 
     def take(self, batch: Batch, offsets: Sequence[int]) -> list[Change]:
         """What counts, in order. Keys of what does not are remembered in `foreign`."""
@@ -115,6 +117,8 @@ class Replay:
                 counted.append(Change(key, payload))
             else:
                 self.foreign.add(key)
+            if offsets[place] >= base and (stamp >= last or stamp[:8] != prefix):
+                self.is_complete = True
         return counted
 
 
