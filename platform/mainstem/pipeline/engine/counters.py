@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mainstem.api.sensor import Metric, Sample, Sensor
 
 LABELS = ("pipeline", "stage", "split")
+TELLABLE_MS = 1 << 60
 RECORDS_IN = Metric(
     name="mainstem_pipeline_records_in_total",
     kind="counter",
@@ -54,13 +55,19 @@ LAG = Metric(
 WATERMARK = Metric(
     name="mainstem_pipeline_watermark_seconds",
     kind="gauge",
-    help="Event time up to which a window stage has come, in seconds since 1970.",
+    help="Event time up to which all tasks with state have come, in seconds since 1970.",
     labels=LABELS,
 )
-OPEN_WINDOWS = Metric(
-    name="mainstem_pipeline_open_windows",
+STATE_ENTRIES = Metric(
+    name="mainstem_pipeline_state_entries",
     kind="gauge",
-    help="Windows that wait for their end.",
+    help="Entries in the state of a step, such as open windows times keys.",
+    labels=LABELS,
+)
+RESTORING = Metric(
+    name="mainstem_pipeline_restoring_records",
+    kind="gauge",
+    help="Records of changelogs that must still be read before waiting tasks can begin.",
     labels=LABELS,
 )
 COMMITS = Metric(
@@ -110,16 +117,21 @@ class PipelineCounters:
     def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
         self.stages: dict[str, StageCounters] = {}
-        self.source_stage = ""
-        self.window_stage = ""
+        self.source_stages: list[str] = []
         self.records_total: int | None = None
         self.lag: dict[str, int] = {}
         self.watermark_ms: int | None = None
-        self.open_windows = 0
+        self.state_entries: dict[str, int] = {}
+        self.restoring = 0
         self.commits = 0
 
     def stage(self, name: str) -> StageCounters:
         return self.stages.setdefault(name, StageCounters(name))
+
+    def see_watermark(self, watermark_ms: int | None) -> None:
+        """Before the first record and after the last one there is none to tell."""
+        if watermark_ms is not None and -TELLABLE_MS < watermark_ms < TELLABLE_MS:
+            self.watermark_ms = watermark_ms
 
     @property
     def late(self) -> int:
@@ -127,8 +139,7 @@ class PipelineCounters:
 
     @property
     def records_read(self) -> int:
-        source = self.stages.get(self.source_stage)
-        return source.total_out if source else 0
+        return sum(self.stages[name].total_out for name in self.source_stages if name in self.stages)
 
 
 def register(sensor: Sensor, pipelines: Sequence[PipelineCounters]) -> None:
@@ -141,8 +152,9 @@ def register(sensor: Sensor, pipelines: Sequence[PipelineCounters]) -> None:
     sensor.register(DEAD_LETTERS, lambda: _per_stage(pipelines, lambda stage: stage.dead_letters))
     sensor.register(LAG, lambda: _lag(pipelines))
     sensor.register(WATERMARK, lambda: _watermarks(pipelines))
-    sensor.register(OPEN_WINDOWS, lambda: _open_windows(pipelines))
-    sensor.register(COMMITS, lambda: [Sample((one.pipeline, one.source_stage, ""), one.commits) for one in pipelines])
+    sensor.register(STATE_ENTRIES, lambda: _state_entries(pipelines))
+    sensor.register(RESTORING, lambda: [Sample((one.pipeline, "", ""), one.restoring) for one in pipelines])
+    sensor.register(COMMITS, lambda: [Sample((one.pipeline, "", ""), one.commits) for one in pipelines])
 
 
 def _per_split(
@@ -161,16 +173,14 @@ def _per_stage(pipelines: Sequence[PipelineCounters], of: Callable[[StageCounter
 
 
 def _lag(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
-    return [Sample((one.pipeline, one.source_stage, split), lag) for one in pipelines for split, lag in one.lag.items()]
+    return [Sample((one.pipeline, "", split), lag) for one in pipelines for split, lag in one.lag.items()]
 
 
 def _watermarks(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
     return [
-        Sample((one.pipeline, one.window_stage, ""), one.watermark_ms / 1000)
-        for one in pipelines
-        if one.watermark_ms is not None
+        Sample((one.pipeline, "", ""), one.watermark_ms / 1000) for one in pipelines if one.watermark_ms is not None
     ]
 
 
-def _open_windows(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
-    return [Sample((one.pipeline, one.window_stage, ""), one.open_windows) for one in pipelines if one.window_stage]
+def _state_entries(pipelines: Sequence[PipelineCounters]) -> Iterable[Sample]:
+    return [Sample((one.pipeline, stage, ""), count) for one in pipelines for stage, count in one.state_entries.items()]

@@ -1,79 +1,49 @@
-"""Runs one pipeline: read a batch, take it through the stages, and commit how far it came once every sink
-has flushed.
+"""Runs one pipeline: opens what it needs, waits for its topics, cuts the plan into sections, and lets a worker work.
 
-    read ─> head stages ─> window ─> tail stages ─> sinks
-                             │ holds state in memory, emits when the watermark passes
-
-    checkpoint, every `commit_interval_ms`:
-      1. every sink flushes
-      2. the watermark is stored, if there is a window
-      3. the positions are committed
-
-A crash between any two steps repeats records and loses none. While a window is open, positions are committed
-only up to the beginning of the epoch (the time between two checkpoints) in which its first record came; what
-such a repeat brings for windows that had been emitted is dropped by the stored watermark. An error in a
-stage ends the run without a checkpoint.
+The parts, from the outside in: a `Worker` reads and makes checkpoints; `Membership` has the tasks that the consumer group gave
+it; a `Task` is a section of the plan on one partition with its state; `Stage`s do what the steps say.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
 
-from mainstem.api.batch import Batch, SourceBatch
-from mainstem.api.context import Clock
-from mainstem.pipeline.engine.counters import PipelineCounters, StageCounters
-from mainstem.pipeline.engine.inputs import Input, InputFailure, reason_of
-from mainstem.pipeline.engine.outputs import Output
-from mainstem.pipeline.engine.positions import Positions
-from mainstem.pipeline.engine.provenance import Origin, SourceOrigin, WindowOrigin
-from mainstem.pipeline.errors import PipelineError, StageFailure
-from mainstem.pipeline.operators.stateless import Operator
-from mainstem.pipeline.operators.window_stage import WindowStage
+from mainstem.api.context import PluginContext
+from mainstem.api.transport import Transport
+from mainstem.model.ids import TopicPartition
+from mainstem.pipeline.engine.checkpoints import Checkpoints
+from mainstem.pipeline.engine.connector_reader import ConnectorReader, reason_of
+from mainstem.pipeline.engine.counters import PipelineCounters
+from mainstem.pipeline.engine.dead_letters import DeadLetters
+from mainstem.pipeline.engine.finishing import Finishing
+from mainstem.pipeline.engine.internal_serde import MessagePack
+from mainstem.pipeline.engine.membership import Membership, Place
+from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce, WorkerProducer
+from mainstem.pipeline.engine.routes import RepartitionRoute, Route
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.stage_factory import StageFactory, dead_letter_topics, may_wait, open_outputs
+from mainstem.pipeline.engine.stages import GuardedStage, StoppedAt
+from mainstem.pipeline.engine.task import Task, TaskId
+from mainstem.pipeline.engine.task_factory import TaskFactory
+from mainstem.pipeline.engine.topology import Section, Topology, cut
+from mainstem.pipeline.engine.worker import Worker, WorkerParts
+from mainstem.pipeline.errors import PipelineError
+from mainstem.pipeline.plan import steps
+from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
+from mainstem.pipeline.plan.graph import Graph
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """`max_wait_ms` bounds how long a stop or a checkpoint may have to wait for a read."""
-
-    commit_interval_ms: int = 1_000
-    max_wait_ms: int = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorStage:
-    name: str
-    operator: Operator
-    counters: StageCounters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputStage:
-    """Takes batches and passes them on unchanged."""
-
-    name: str
-    output: Output
-    counters: StageCounters
-
-
-Stage = OperatorStage | OutputStage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """All stages of a pipeline in order; without a window `tail` is empty."""
-
-    head: Sequence[Stage]
-    window: WindowStage | None
-    tail: Sequence[Stage]
-
-    @property
-    def outputs(self) -> list[OutputStage]:
-        return [stage for stage in (*self.head, *self.tail) if isinstance(stage, OutputStage)]
+CHANGELOG_CONFIGS: Mapping[str, str] = {
+    "cleanup.policy": "compact",
+    # Entries that do not count lie at the end of the log; compaction must leave what they hide until the next
+    # owner has repaired it.
+    "min.compaction.lag.ms": "86400000",
+}
+WAIT_FOR_TOPIC_MS = 200
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,220 +63,256 @@ class Engine:
     """One pipeline on one loop, for one run. Opened, run and closed in this order."""
 
     def __init__(
-        self,
-        pipeline: str,
-        *,
-        source: Input,
-        source_stage: str,
-        chain: Chain,
-        positions: Positions | None,
-        counters: PipelineCounters,
-        clock: Clock,
-        settings: EngineSettings,
+        self, graph: Graph, *, catalog: Catalog, transport: Transport, context: PluginContext, settings: RunSettings
     ) -> None:
-        self.pipeline = pipeline
-        self.counters = counters
-        self._input = source
-        self._source_stage = source_stage
-        self._source_counters = counters.stage(source_stage)
-        self._head, self._window, self._tail = chain.head, chain.window, chain.tail
-        self._outputs = chain.outputs
-        self._store = positions
-        self._clock = clock
+        self.pipeline = graph.name
+        self.counters = PipelineCounters(graph.name)
+        self._graph = graph
+        self._catalog = catalog
+        self._transport = transport
+        self._context = context
         self._settings = settings
-        self._positions: dict[str, Any] = {}
-        self._committed: dict[str, Any] = {}
-        self._epoch = 0
-        self._epoch_starts: dict[int, Mapping[str, Any]] = {}
-        self._active_ms: dict[str, int] = {}
-        self._checkpoint_ms = 0
+        self._clock = context.clock
+        self._random = random.Random(settings.seed)
+        self._producer: WorkerProducer = (
+            ExactlyOnce(transport, settings.transactional_id or f"{graph.name}-{self._random.getrandbits(64):016x}")
+            if settings.exactly_once
+            else AtLeastOnce(transport)
+        )
+        self._dead_letters = DeadLetters(transport, graph.name, lambda: self._producer)
+        self._outputs = open_outputs(graph, catalog, transport, context, self._producer)
+        self._worker: Worker | None = None
+        self._consumer: Any = None
         self._is_stopping = False
+        self.counters.source_stages = [
+            step.name for step in graph.steps if isinstance(step, steps.TopicSource | steps.ConnectorSource)
+        ]
 
     async def open(self) -> None:
-        """Open sinks, which creates their topics, and stored positions. Raises: PipelineError."""
-        for stage in self._outputs:
-            await self._guard(stage.name, stage.output.open())
-        if self._store is not None:
-            await self._guard(self._source_stage, self._store.open())
-            if self._window is not None:
-                stored = self._store.get(self._window.name, "")
-                if stored is not None:
-                    self._window.restore(int(stored))
+        """Open sinks, which creates their topics. Raises: PipelineError."""
+        await self._guard("producer", self._producer.open())
+        for name, topic in self._outputs.topics.items():
+            await self._guard(name, topic.open())
+        for name, connector in self._outputs.connectors.items():
+            await self._guard(name, connector.open())
+        await self._guard("dead letters", self._dead_letters.open(dead_letter_topics(self._graph)))
 
     def stop(self) -> None:
         """End the run after the batches in hand, with a checkpoint."""
         self._is_stopping = True
+        if self._worker is not None:
+            self._worker.is_stopping = True
 
     async def run(self) -> Summary:
-        """Until the source has ended or `stop` was called. Raises: PipelineError; nothing was acknowledged
+        """Until the source has ended or `stop` was called. Raises: PlanError, PipelineError; nothing was acknowledged
         then.
         """
-        started_ms = self._checkpoint_ms = self._clock.monotonic_ms()
+        started_ms = self._clock.monotonic_ms()
         try:
-            await self._input.open(self)
-            while not (self._is_stopping or self._input.is_finished):
-                for read in await self._input.read(self._settings.max_wait_ms):
-                    await self._process(read)
-                await self._between_reads()
-                await asyncio.sleep(0)  # a source that never waits must not keep the broker beside it from working
-            await self._checkpoint()
+            counts = await self._wait_for_topics()
+            if counts is not None:
+                self._worker = await self._make_worker(counts)
+                self._worker.is_stopping = self._is_stopping
+                await self._worker.start()
+                await self._worker.run()
         except PipelineError:
             raise
-        except InputFailure as failure:
-            raise self._error(self._source_stage, failure.place, failure.reason) from failure
-        except Exception as error:  # a connector or transport may be a stranger's; the run ends with the stage
-            raise self._error(self._source_stage, "", reason_of(error)) from error
+        except StoppedAt as stopped:
+            failure = stopped.failure
+            raise self._error(stopped.stage, stopped.place, str(failure)) from (failure.cause or failure)
         return Summary(
             pipeline=self.pipeline,
             records_read=self.counters.records_read,
-            written={stage.name: stage.counters.total_in for stage in self._outputs},
+            written={
+                step.name: self.counters.stage(step.name).total_out
+                for step in self._graph.steps
+                if isinstance(step, steps.TopicSink | steps.ConnectorSink)
+            },
             late=self.counters.late,
             elapsed_ms=self._clock.monotonic_ms() - started_ms,
-            is_finished=self._input.is_finished,
+            is_finished=self._worker is not None and self._worker.is_finished,
         )
 
     async def close(self) -> None:
         """Release everything; what was not checkpointed will be read again. Raises: the first that could not
         be closed.
         """
-        self._is_stopping = True
-        closing: list[Awaitable[None]] = [self._input.close()]
-        closing += [stage.output.close() for stage in self._outputs]
-        if self._store is not None:
-            closing.append(self._store.close())
+        self.stop()
+        closing: list[Awaitable[Any]] = [] if self._worker is None else [self._worker.close()]
+        if self._consumer is not None:
+            closing.append(self._consumer.close())
+        closing += [self._outputs.close(), self._producer.close()]
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    # Splits come and go: called by the input while `run` waits for it.
+    # From the plan to a worker.
 
-    async def assigned(self, splits: Sequence[str]) -> None:
-        now_ms = self._clock.monotonic_ms()
-        for split in splits:
-            self._active_ms[split] = now_ms
-            self._positions[split] = self._input.position(split)
-        if self._window is not None:
-            self._window.assign(splits)
-            self._epoch_starts[self._epoch] = dict(self._positions)
+    async def _wait_for_topics(self) -> dict[str, int] | None:
+        """Partition counts. One topic that is missing is an error for a single run, and waited for by an endless one:
+        programs that write and read a topic may start in any order. None if it was stopped meanwhile."""
+        counts: dict[str, int] = {}
+        told: set[str] = set()
+        for step in self._graph.steps:
+            if not isinstance(step, steps.TopicSource):
+                continue
+            for topic in step.topics:
+                while (count := await self._ask(step.name, self._transport.partition_count(topic))) is None:
+                    if self._settings.once:
+                        reason = f"topic {topic} does not exist; create it, or start what writes to it first"
+                        raise self._error(step.name, "", reason)
+                    if topic not in told:
+                        told.add(topic)
+                        self._context.log.warning("pipeline.waits_for_topic", pipeline=self.pipeline, topic=topic)
+                    await asyncio.sleep(WAIT_FOR_TOPIC_MS / 1000)
+                    if self._is_stopping:
+                        return None
+                counts[topic] = count
+        return counts
 
-    async def revoked(self, splits: Sequence[str]) -> None:
-        await self._checkpoint()
-        await self.lost(splits)
+    async def _make_worker(self, counts: Mapping[str, int]) -> Worker:
+        topology = cut(self._graph, counts)
+        stages = StageFactory(
+            self._graph,
+            topology,
+            self._outputs,
+            catalog=self._catalog,
+            transport=self._transport,
+            context=self._context,
+            producer=self._producer,
+            counters=self.counters,
+            dead_letters=self._dead_letters,
+            sleep_ms=_sleep_ms,
+        )
+        await self._guard("repartition topics", stages.open_repartitions())
+        await self._create_changelogs(topology)
+        routes = self._routes(topology, stages)
+        places = _Places(topology, routes)
+        finishing = Finishing(
+            topology, self._transport, once=self._settings.once, make_reader=lambda task: self._reader(task, stages)
+        )
+        await finishing.open()
+        factory = TaskFactory(topology, stages, self._clock)
+        from_latest = any(isinstance(step, steps.TopicSource) and step.start == "latest" for step in self._graph.steps)
+        self._consumer = self._transport.consumer(self.pipeline, from_latest=from_latest)
 
-    async def lost(self, splits: Sequence[str]) -> None:
-        for split in splits:
-            self._positions.pop(split, None)
-            self._committed.pop(split, None)
-            self._active_ms.pop(split, None)
-            self.counters.lag.pop(split, None)
-        if self._window is not None:
-            self._window.forget(splits)
-            self._epoch_starts = {}
+        async def leaving(going: Any) -> None:
+            await worker.leaving(going)
 
-    # One batch.
+        membership = Membership(
+            self._transport, places.find, factory, leaving, lambda: self._random.getrandbits(63), self._clock
+        )
+        parts = WorkerParts(
+            transport=self._transport,
+            consumer=self._consumer,
+            producer=self._producer,
+            membership=membership,
+            checkpoints=Checkpoints(self._producer, self._outputs.sinks, self._clock),
+            readers=factory.readers,
+            places=routes,
+            finishing=finishing,
+            waits=frozenset(section.name for section in topology.sections if may_wait(section)),
+            counters=self.counters,
+            clock=self._clock,
+            settings=self._settings.engine,
+            max_records=self._settings.batch_records,
+        )
+        worker = Worker(parts, [*routes, *places.leases])
+        return worker
 
-    async def _process(self, read: SourceBatch) -> None:
-        batch, split = read.batch, read.split
-        records = len(batch)
-        origin = SourceOrigin(read)
-        if records:
-            self._source_counters.count(split, records, records)
-            self._active_ms[split] = self._clock.monotonic_ms()
-            batch = await self._run_stages(self._head, batch, origin, split)
-        if self._window is not None:
-            try:
-                self._window.take(read, batch, origin, self._epoch)
-            except StageFailure as failure:
-                raise self._stage_error(self._window.name, failure, origin) from failure.cause
-        self._positions[split] = read.next_position
-        lag = self._input.lag(split)
-        if lag is not None:
-            self.counters.lag[split] = lag
-        if self._window is not None:
-            if read.at_end:
-                self._window.finish(split)
-            await self._emit(self._window)
+    async def _create_changelogs(self, topology: Topology) -> None:
+        for section in topology.sections:
+            if section.changelog is not None:
+                work = self._transport.create_topic(section.changelog, section.tasks, CHANGELOG_CONFIGS)
+                await self._guard(section.name, work)
+                count = await self._ask(section.name, self._transport.partition_count(section.changelog))
+                if count != section.tasks:
+                    raise self._error(
+                        section.name,
+                        "",
+                        f"its topics have {section.tasks} partitions, and its state lies in {section.changelog} by {count}: "
+                        "partitions were added. `mainstem state reset` begins anew without state",
+                    )
 
-    async def _run_stages(self, stages: Sequence[Stage], batch: Batch, origin: Origin, split: str) -> Batch:
-        for stage in stages:
-            records = len(batch)
-            if records == 0:
-                break
-            try:
-                if isinstance(stage, OutputStage):
-                    await stage.output.write(batch)
-                else:
-                    batch = await stage.operator.apply(batch, origin)
-            except StageFailure as failure:
-                raise self._stage_error(stage.name, failure, origin) from failure.cause
-            except Exception as error:  # a sink may be a stranger's; the run ends with the place
-                raise self._error(stage.name, origin.place(None), reason_of(error)) from error
-            stage.counters.count(split, records, len(batch))
-        return batch
+    def _routes(self, topology: Topology, stages: StageFactory) -> dict[str, Route]:
+        routes: dict[str, Route] = {}
+        for section in topology.sections:
+            for node in section.entries:
+                step = node.step
+                decoder = GuardedStage(step.name, self.counters.stage(step.name), stages.guard(step))
+                if isinstance(step, steps.TopicSource):
+                    for topic in step.topics:
+                        routes[topic] = Route(
+                            topic,
+                            section.name,
+                            step.name,
+                            decoder,
+                            key=open_serializer(self._catalog, step.key),
+                            value=open_serializer(self._catalog, step.value),
+                            timestamp=step.timestamp,
+                        )
+                        routes[topic].from_latest = step.start == "latest"
+                elif isinstance(step, steps.KeyBy):
+                    repartition = topology.repartitions[node]
+                    key, value = step.key, step.value
+                    made = RepartitionRoute(
+                        repartition.topic,
+                        section.name,
+                        step.name,
+                        decoder,
+                        key=MessagePack(is_key=True) if key is None else open_serializer(self._catalog, key),
+                        value=MessagePack(is_key=False) if value is None else open_serializer(self._catalog, value),
+                        timestamp=None,
+                    )
+                    made.writers = repartition.writers
+                    routes[repartition.topic] = made
+        return routes
 
-    async def _emit(self, window: WindowStage) -> None:
-        for closed in window.close_final():
-            await self._run_stages(self._tail, closed.batch, WindowOrigin(closed.start_ms), "")
+    def _reader(self, task: Task, stages: StageFactory) -> ConnectorReader:
+        step = task.section.connector
+        assert step is not None, "asked for sections that begin with a connector"
+        spec = connector_spec(self._catalog, step)
+        assert spec.open_source is not None, "checked"
+        return ConnectorReader(
+            spec.open_source(connector_config(spec, step), self._context),
+            task,
+            stage=GuardedStage(step.name, self.counters.stage(step.name), stages.guard(step)),
+            timestamp=step.timestamp,
+            once=self._settings.once,
+            max_records=self._settings.batch_records,
+        )
 
-    # Time and durability.
-
-    async def _between_reads(self) -> None:
-        now_ms = self._clock.monotonic_ms()
-        if self._window is not None:
-            for split, active_ms in self._active_ms.items():
-                if now_ms - active_ms >= self._window.idle_after_ms and self._input.lag(split) == 0:
-                    self._window.mark_idle(split)
-            await self._emit(self._window)
-        self.counters.records_total = self._input.records_total
-        if now_ms - self._checkpoint_ms >= self._settings.commit_interval_ms:
-            await self._checkpoint()
-
-    async def _checkpoint(self) -> None:
-        for stage in self._outputs:
-            await self._guard(stage.name, stage.output.flush())
-        if self._window is not None:
-            await self._guard(self._window.name, self._store_watermark(self._window))
-        positions = {split: position for split, position in self._committable().items() if position is not None}
-        if positions != self._committed:
-            await self._guard(self._source_stage, self._input.commit(positions))
-            self._committed = positions
-            self.counters.commits += 1
-        self._checkpoint_ms = self._clock.monotonic_ms()
-
-    async def _store_watermark(self, window: WindowStage) -> None:
-        watermark_ms = window.watermark_to_store()
-        if watermark_ms is not None:
-            assert self._store is not None, "a plan with a window has a store"
-            await self._store.put(window.name, {"": watermark_ms})
-            await self._store.flush()
-            window.is_stored(watermark_ms)
-
-    def _committable(self) -> dict[str, Any]:
-        """Where the sinks have come; while windows are open, where the epoch began in which the oldest of
-        them did.
-        """
-        if self._window is None:
-            return dict(self._positions)
-        epochs = self._window.first_epochs()
-        held = self._epoch_starts[min(epochs)] if epochs else self._positions
-        committable = {split: self._or_beginning(split, held.get(split)) for split in self._positions}
-        self._epoch_starts = {epoch: start for epoch, start in self._epoch_starts.items() if epoch in epochs}
-        self._epoch += 1
-        self._epoch_starts[self._epoch] = dict(self._positions)
-        return committable
-
-    def _or_beginning(self, split: str, position: Any) -> Any:
-        """A split that came after the oldest open window began, or was not read then, is held where it began."""
-        return self._input.position(split) if position is None else position
-
-    async def _guard(self, stage: str, work: Awaitable[None]) -> None:
+    async def _ask(self, stage: str, work: Awaitable[Any]) -> Any:
         try:
-            await work
-        except Exception as error:  # a sink or transport may be a stranger's; the run ends with the stage
+            return await work
+        except Exception as error:  # a transport may be a stranger's; the run ends with the stage
             raise self._error(stage, "", reason_of(error)) from error
 
-    def _stage_error(self, stage: str, failure: StageFailure, origin: Origin) -> PipelineError:
-        return self._error(stage, origin.place(failure.index), str(failure))
+    async def _guard(self, stage: str, work: Awaitable[None]) -> None:
+        await self._ask(stage, work)
 
     def _error(self, stage: str, place: str, reason: str) -> PipelineError:
         return PipelineError(self.pipeline, stage, place, reason)
+
+
+class _Places:
+    """Which task a partition belongs to."""
+
+    def __init__(self, topology: Topology, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
+        self.leases: dict[str, Section] = {
+            section.changelog: section
+            for section in topology.sections
+            if section.connector is not None and section.changelog is not None
+        }
+
+    def find(self, partition: TopicPartition) -> Place | None:
+        route = self._routes.get(partition.topic)
+        if route is not None:
+            return Place(TaskId(route.section, partition.partition), route)
+        section = self.leases.get(partition.topic)
+        return None if section is None else Place(TaskId(section.name, partition.partition), None)
+
+
+async def _sleep_ms(wait_ms: int) -> None:
+    await asyncio.sleep(wait_ms / 1000)

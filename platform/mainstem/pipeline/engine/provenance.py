@@ -8,7 +8,6 @@ the batch that was read; walking forward brings a column of the batch that was r
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from itertools import accumulate, compress
 from typing import Any, Protocol, Self
@@ -143,12 +142,3 @@ class MadeOrigin:
 
     def place(self, index: int | None) -> str:
         return self._about
-
-
-def time_text(time_ms: int) -> str:
-    """ISO 8601 in UTC; the number itself where a calendar has no such time."""
-    try:
-        moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"
-    return moment.isoformat(timespec="seconds" if time_ms % 1000 == 0 else "milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,8 @@
 """Brings a task's state back from its changelog, a slice at a time, so that the worker stays a member of its group meanwhile.
 
-What is read, what counts of it and what is repaired is said in `state.changelog`. Every checkpoint writes an entry
-at least (its number, in the progress store), and that of the committed one must be among it: if a transaction is still being decided it comes later, and if the
-changelog was deleted it never comes, and nothing is started on half a state.
+What is read, what counts of it and what is repaired is said in `state.changelog`. Every checkpoint writes an entry at least
+(its number, in the progress store), and that of the committed one must be among what is read: if a transaction is still being
+decided it comes later, and if the changelog was deleted it never comes, and nothing is started on half a state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mainstem.api.transport import Transport
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.state.changelog import Change, Replay, StateId
 from mainstem.pipeline.state.encoding import StateCodec, StateError, step_of
-from mainstem.pipeline.state.store import MISSING, MemoryStore, Place
+from mainstem.pipeline.state.store import MISSING, MemoryStore
 
 SLICE_RECORDS = 20_000
 READ_WAIT_MS = 100
@@ -99,16 +99,20 @@ class Restore:
 
     def _apply(self, changes: Sequence[Change]) -> None:
         for key, value in changes:
-            kept = self._kept.get(step_of(key) or "")
+            kept = self._find(key)
             if kept is None:
                 continue  # of a step that the plan had once
             place = kept.codec.place(key)
             kept.store.restore(place, MISSING if value is None else kept.codec.read(place, value))
 
+    def _find(self, key: bytes) -> Kept | None:
+        step = step_of(key)
+        return None if step is None else self._kept.get(step)
+
     def _repair(self) -> None:
         """What does not count is written over with what does, at the next checkpoint."""
         for key in self._replay.foreign:
-            kept = self._kept.get(step_of(key) or "")
+            kept = self._find(key)
             if kept is not None:
                 place = kept.codec.place(key)
                 kept.store.touch(place.group, [place.key])

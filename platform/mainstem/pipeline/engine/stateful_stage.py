@@ -87,9 +87,10 @@ class StatefulStage(GuardedStage):
         counts[split] = counts.get(split, 0) + records
         await self.pass_on(Packet(emission.batch, origin, times, split), emission.port)
 
-    async def advance(self, times: ReadTimes) -> None:
-        """The watermark of the task has come to `times.watermark_ms`."""
-        for emission in self.operator.on_watermark(delayed(times.watermark_ms, self.delay_ms)):
+    async def advance(self, watermark_ms: int, times: ReadTimes) -> None:
+        """The watermark of the task has come this far. What is emitted goes ahead of it: those that follow see it at the
+        watermark before (`times`), so that it is not late there."""
+        for emission in self.operator.on_watermark(delayed(watermark_ms, self.delay_ms)):
             await self._send(emission, MadeOrigin(emission.about), times, MAIN)
 
     async def tick(self, times: ReadTimes) -> None:

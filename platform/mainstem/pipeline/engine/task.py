@@ -45,7 +45,9 @@ class Mark(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """What was read at one entry (named by its step). `marks` hold once its records are through; None: the records themselves tell the time."""
+    """What was read at one entry, named by its step. `marks` hold once its records are through; None: the records
+    themselves tell the time.
+    """
 
     entry: str
     read: SourceBatch
@@ -164,8 +166,9 @@ class Task:
         watermark = self.marks.advance()
         if watermark > before:
             times = self._times(None, (), declared=True)
+            times.watermark_ms = times.reach_ms = before
             for stage in self.stages.stateful:
-                await self._guarded(stage, stage.advance(times))
+                await self._guarded(stage, stage.advance(watermark, times))
 
     async def tick(self, lag: Mapping[str, int]) -> None:
         """Time has passed: splits fall idle, timers of the wall clock fire, and what is behind us is told how far we are.
@@ -219,14 +222,18 @@ class Task:
         kept.update({split: wanted[split] for split in changed})
         self.progress.touch(WATERMARKS, changed)
         if self.section.connector is not None:
-            known = self.progress.load_all(POSITIONS)
-            moved = [
-                split
-                for split, position in self.positions.items()
-                if position is not None and known.get(split) != position
-            ]
-            known.update({split: self.positions[split] for split in moved})
+            moved = self._moved()
+            self.progress.load_all(POSITIONS).update({split: self.positions[split] for split in moved})
             self.progress.touch(POSITIONS, moved)
+
+    def connector_has_moved(self) -> bool:
+        return self.section.connector is not None and bool(self._moved())
+
+    def _moved(self) -> list[str]:
+        known = self.progress.load_all(POSITIONS)
+        return [
+            split for split, position in self.positions.items() if position is not None and known.get(split) != position
+        ]
 
     def _watermark_to_keep(self) -> int:
         """At the end of a bounded run windows are closed before their time: what counts then is which were."""

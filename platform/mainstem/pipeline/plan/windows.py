@@ -63,6 +63,11 @@ class Tumbling:
         size, offset = self.size_ms, self.offset_ms
         return [timestamp - (timestamp - offset) % size for timestamp in timestamps]
 
+    def starts_of(self, timestamp: int) -> range:
+        """The start (ms) of the window that a timestamp lies in."""
+        start = timestamp - (timestamp - self.offset_ms) % self.size_ms
+        return range(start, start + 1)
+
     def __str__(self) -> str:
         moved = f", offset {duration_text(self.offset_ms)}" if self.offset_ms else ""
         return f"tumbling {duration_text(self.size_ms)}{moved}"
@@ -85,6 +90,11 @@ class Hopping:
         object.__setattr__(self, "size_ms", size_ms)
         object.__setattr__(self, "hop_ms", hop_ms)
         object.__setattr__(self, "offset_ms", duration_ms(offset) % hop_ms)
+
+    def starts_of(self, timestamp: int) -> range:
+        """The starts (ms) of all windows that a timestamp lies in, the newest first."""
+        newest = timestamp - (timestamp - self.offset_ms) % self.hop_ms
+        return range(newest, timestamp - self.size_ms, -self.hop_ms)
 
     def __str__(self) -> str:
         moved = f", offset {duration_text(self.offset_ms)}" if self.offset_ms else ""

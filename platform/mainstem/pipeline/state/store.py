@@ -89,6 +89,10 @@ class MemoryStore:
             Entry(Place(group, key), value) for group, found in self._groups.items() for key, value in found.items()
         )
 
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._touched)
+
     def take_changes(self) -> list[Entry]:
         """What was touched since the last call. Values are the live objects: encode them before anything changes them."""
         changes = []

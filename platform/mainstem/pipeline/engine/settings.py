@@ -1,0 +1,23 @@
+"""What a run of a pipeline can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mainstem.pipeline.engine.worker import EngineSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """`once`: read what is there now and end, also where more could come. `batch_records`: at most so many at a time.
+
+    `transactional_id` is this worker's own, the same from one start to the next, so that a transaction which a crash left
+    open is ended at once. `seed` makes owners' numbers repeatable, for simulations.
+    """
+
+    once: bool = False
+    exactly_once: bool = False
+    transactional_id: str | None = None
+    batch_records: int = 5_000
+    seed: int | None = None
+    engine: EngineSettings = field(default_factory=EngineSettings)
