@@ -13,10 +13,44 @@ from mainstem.model.ids import TopicPartition
 
 
 class Slice(NamedTuple):
-    """Whole batches; the first may begin below the offset asked for. `high_watermark` is the end of what can be read."""
+    """Whole batches; the first may begin below the offset asked for. `high_watermark` is the end of what can be read"""
 
     data: bytes
     high_watermark: int
+
+
+class CommittedOffset(NamedTuple):
+    """What a group has in one partition; `metadata` is the text that was committed with the offset."""
+
+    offset: int
+    metadata: str = ""
+
+
+class LocalTransactions(Protocol):
+    """A transactional id of this process: KIP-890's protocol without the socket. One transaction at a time.
+
+    What is appended carries `producer_id`, `producer_epoch` and the transactional attribute; both change with each
+    transaction. Raises: RequestError from every call, INVALID_PRODUCER_EPOCH or PRODUCER_FENCED where another process has
+    taken the id over.
+    """
+
+    @property
+    def producer_id(self) -> int: ...
+
+    @property
+    def producer_epoch(self) -> int: ...
+
+    async def open(self) -> None:
+        """Take the id over; a transaction that is open is aborted."""
+
+    async def append(self, partition: TopicPartition, batch: bytes) -> int:
+        """As `LocalNode.append`, and the partition joins the transaction."""
+
+    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
+        """They count once the transaction is committed."""
+
+    async def end(self, *, is_commit: bool) -> None:
+        """Returns when the decision is durable; readers see it a moment later."""
 
 
 class LocalNode(Protocol):
@@ -36,13 +70,24 @@ class LocalNode(Protocol):
 
     def high_watermark(self, partition: TopicPartition) -> int: ...
 
+    def last_stable_offset(self, partition: TopicPartition) -> int:
+        """The end of what can be read without seeing records of open transactions."""
+
     def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
         """First offset whose record is not older than `timestamp` (ms), None if there is none."""
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+    def transactions(self, transactional_id: str, timeout_ms: int) -> LocalTransactions: ...
+
+    async def delete_topic(self, name: str) -> None:
+        """Raises: RequestError (UNKNOWN_TOPIC_OR_PARTITION, …)."""
+
+    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
         """As a consumer without membership (assign-only) commits. Raises: RequestError."""
 
     async def committed_offsets(
         self, group_id: str, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
-        """Only partitions that have one."""
+    ) -> Mapping[TopicPartition, CommittedOffset]:
+        """Only partitions that have one. Waits for those of transactions that are being decided."""
+
+    async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
+        """All that a group has committed."""

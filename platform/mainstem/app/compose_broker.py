@@ -33,6 +33,7 @@ from mainstem.runtime.clock import SystemClock
 from mainstem.runtime.groups import Groups
 from mainstem.runtime.housekeeping import Housekeeping, Job
 from mainstem.runtime.local_node import RuntimeNode
+from mainstem.runtime.local_transactions import TransactionParts
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partitions import Partitions
 from mainstem.telemetry.loggers import Loggers
@@ -125,7 +126,13 @@ async def start_broker(
             await endpoint.start(config.metrics_host, config.metrics_port)
             stack.push_async_callback(endpoint.close)
             metrics_port = endpoint.port
-        node = RuntimeNode(services.metadata, services.partitions, services.groups, executor)
+        parts = TransactionParts(
+            transactions=services.transactions,
+            verifier=services.transaction_verifier,
+            partitions=services.partitions,
+            groups=services.groups,
+        )
+        node = RuntimeNode(services.metadata, parts, executor)
         endpoints = tuple(listener.endpoint for listener in listeners)
         return BrokerNode(services, node, endpoints, sensors, metrics_port, stack.pop_all())
 

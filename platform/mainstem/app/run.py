@@ -25,10 +25,11 @@ from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
 from mainstem.app.run_options import RunOptions, from_arguments, from_flags
 from mainstem.model.errors import ConfigError, MainstemError
-from mainstem.pipeline.engine.assemble import RunSettings, assemble
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
-from mainstem.pipeline.plan.check import check, check_together
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.plan.check import check
+from mainstem.pipeline.plan.graph import Graph
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.steps import TopicSink, TopicSource
 from mainstem.runtime.clock import SystemClock
@@ -98,8 +99,7 @@ async def run_async(
     that failed, after the others were stopped with a checkpoint.
     """
     plugins = plugins or PluginManager()
-    plans = [check(pipeline, plugins) for pipeline in pipelines]
-    check_together(plans)
+    plans = check(pipelines, plugins)
     waits_for = feeders(plans) if options.once else {}
     async with AsyncExitStack() as stack:
         context, broker = await _start_environment(options, plugins, stack)
@@ -110,7 +110,7 @@ async def run_async(
         transport = await _open_transport(options, plugins, context, node, stack)
         settings = RunSettings(once=options.once)
         engines = [
-            assemble(plan, catalog=plugins, transport=transport, context=context, settings=settings) for plan in plans
+            Engine(plan, catalog=plugins, transport=transport, context=context, settings=settings) for plan in plans
         ]
         counters = [engine.counters for engine in engines]
         register(context.sensor, counters)
@@ -170,7 +170,7 @@ async def _open_transport(
     return transport
 
 
-def feeders(plans: Sequence[Pipeline[Any]]) -> Mapping[str, set[str]]:
+def feeders(plans: Sequence[Graph]) -> Mapping[str, set[str]]:
     """Which pipelines each one waits for, because they write a topic that it reads. Raises: ConfigError for a circle."""
     writes = {plan.name: {step.topic for step in plan.steps if isinstance(step, TopicSink)} for plan in plans}
     reads = {

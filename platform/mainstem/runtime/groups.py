@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from msgspec.structs import replace
 
 from mainstem.api.context import Clock, Log
+from mainstem.api.node import CommittedOffset
 from mainstem.core.group.commands import (
     CommitOffsets,
     CommitTransactionalOffsets,
@@ -211,11 +212,16 @@ class Groups:
     # -------------------------------------------------------------------------------------------------------
     # in process
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+    async def ready(self, group_id: str) -> None:
+        """Until the coordinator of a group serves. Raises: RequestError if the internal topic cannot be created."""
+        await self._topic.ready(group_id)
+
+    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
         """As a consumer without membership commits. Raises: RequestError with the first partition's error."""
         await self._topic.ready(group_id)
         wanted = tuple(
-            OffsetToCommit(topic=p.topic, partition=p.partition, offset=offset) for p, offset in offsets.items()
+            OffsetToCommit(topic=p.topic, partition=p.partition, offset=committed.offset, metadata=committed.metadata)
+            for p, committed in offsets.items()
         )
         command = CommitOffsets(
             group_id=group_id,
@@ -231,11 +237,12 @@ class Groups:
                 raise RequestError(entry.error, f"commit {entry.topic}-{entry.partition} for group {group_id}")
 
     async def committed_offsets(
-        self, group_id: str, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
-        """Only partitions that have one. Raises: RequestError."""
+        self, group_id: str, partitions: Sequence[TopicPartition] | None
+    ) -> Mapping[TopicPartition, CommittedOffset]:
+        """Only partitions that have one; None asks for all. Raises: RequestError, UNSTABLE_OFFSET_COMMIT among them."""
         await self._topic.ready(group_id)
-        command = FetchOffsets(group_id=group_id, partitions=tuple(partitions), require_stable=True)
+        wanted = None if partitions is None else tuple(partitions)
+        command = FetchOffsets(group_id=group_id, partitions=wanted, require_stable=True)
         (result,) = await settled([self.submit(command, as_it_is)])
         assert isinstance(result, FetchResult)
         found = {}
@@ -244,7 +251,7 @@ class Groups:
                 raise RequestError(error, f"fetch offsets of group {group_id}")
         for entry in result.offsets:
             if entry.offset >= 0:
-                found[TopicPartition(entry.topic, entry.partition)] = entry.offset
+                found[TopicPartition(entry.topic, entry.partition)] = CommittedOffset(entry.offset, entry.metadata)
         return found
 
     def shards(self) -> Iterator[GroupShard]:

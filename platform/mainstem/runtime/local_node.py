@@ -7,25 +7,25 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from mainstem.api.files import WouldBlock
-from mainstem.api.node import Slice
+from mainstem.api.node import CommittedOffset, Slice
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime import partition_lookup
-from mainstem.runtime.groups import Groups
+from mainstem.runtime.local_transactions import TRIES_MAX, TRY_AGAIN_S, RuntimeTransactions, TransactionParts
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partition import Partition
 from mainstem.runtime.partition_outcomes import ReadOutcome, ReadUpTo
-from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.purgatory import DelayedFetch
 
 
 class RuntimeNode:
     """See `api.node.LocalNode`."""
 
-    def __init__(self, metadata: Metadata, partitions: Partitions, groups: Groups, executor: Executor) -> None:
+    def __init__(self, metadata: Metadata, parts: TransactionParts, executor: Executor) -> None:
         self._metadata = metadata
-        self._partitions = partitions
-        self._groups = groups
+        self._parts = parts
+        self._partitions = parts.partitions
+        self._groups = parts.groups
         self._executor = executor
 
     def _partition(self, wanted: TopicPartition) -> Partition:
@@ -87,14 +87,42 @@ class RuntimeNode:
         hosted.want_all()
         return hosted.high_watermark
 
+    def last_stable_offset(self, partition: TopicPartition) -> int:
+        hosted = self._partition(partition)
+        hosted.want_all()
+        return hosted.last_stable_offset
+
+    def transactions(self, transactional_id: str, timeout_ms: int) -> RuntimeTransactions:
+        return RuntimeTransactions(self._parts, transactional_id, timeout_ms)
+
+    async def delete_topic(self, name: str) -> None:
+        error = await self._metadata.delete_topic(name)
+        if error is not ErrorCode.NONE:
+            raise RequestError(error, f"delete topic {name}")
+
     def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
         found = partition_lookup.offset_for_time(self._partition(partition), timestamp)
         return None if found is None else found.offset
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
         await self._groups.commit_offsets(group_id, offsets)
 
     async def committed_offsets(
         self, group_id: str, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
+    ) -> Mapping[TopicPartition, CommittedOffset]:
+        return await self._stable_offsets(group_id, partitions)
+
+    async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, CommittedOffset]:
+        return await self._stable_offsets(group_id, None)
+
+    async def _stable_offsets(
+        self, group_id: str, partitions: Sequence[TopicPartition] | None
+    ) -> Mapping[TopicPartition, CommittedOffset]:
+        for _ in range(TRIES_MAX):
+            try:
+                return await self._groups.committed_offsets(group_id, partitions)
+            except RequestError as error:
+                if error.code is not ErrorCode.UNSTABLE_OFFSET_COMMIT:
+                    raise
+                await asyncio.sleep(TRY_AGAIN_S)  # a transaction with offsets of the group is being decided
         return await self._groups.committed_offsets(group_id, partitions)

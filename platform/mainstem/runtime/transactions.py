@@ -108,6 +108,10 @@ class Transactions:
         """Creates the internal topic if need be."""
         return await self._topic.coordinator_of(transactional_id)
 
+    async def ready(self, transactional_id: str) -> None:
+        """Until the coordinator of an id serves. Raises: RequestError if the internal topic cannot be created."""
+        await self._topic.ready(transactional_id)
+
     def submit(self, command: Request, render: Callable[[Any], Response]) -> Response | asyncio.Future[Response]:
         """Give a command to its id's coordinator. `render` makes the response of the result, also of a refusal.
 

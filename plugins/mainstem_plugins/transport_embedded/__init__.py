@@ -21,6 +21,7 @@ class EmbeddedConfig(PluginConfig, frozen=True, kw_only=True):
     batch_bytes: Annotated[int, msgspec.Meta(ge=1)] = 900_000
     fetch_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1 << 20
     in_flight_bytes: Annotated[int, msgspec.Meta(ge=1)] = 32 << 20
+    transaction_timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 60_000
 
 
 def open_transport(config: EmbeddedConfig, context: PluginContext, address: str, node: LocalNode | None) -> Transport:

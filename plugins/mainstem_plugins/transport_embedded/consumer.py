@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
-from mainstem.api.node import LocalNode
-from mainstem.api.transport import FetchedBatch, RebalanceListener, TransportError
+from mainstem.api.node import CommittedOffset, LocalNode
+from mainstem.api.transport import Committed, FetchedBatch, RebalanceListener, TransportError
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_embedded import EmbeddedConfig
 from mainstem_plugins.transport_embedded.reading import read_records
+from mainstem_plugins.transport_embedded.trouble import trouble
 
 
 class EmbeddedConsumer:
@@ -24,7 +25,7 @@ class EmbeddedConsumer:
         self._config = config
         self._log = context.log
         self._node = node
-        self._group_id = group_id
+        self.group_id = group_id
         self._from_latest = from_latest
         self._topics: Sequence[str] = ()
         self._listener: RebalanceListener | None = None
@@ -46,15 +47,18 @@ class EmbeddedConsumer:
             for topic in self._topics
             for number in range(node.partition_count(topic) or 0)
         ]
-        committed = await node.committed_offsets(self._group_id, partitions)
+        committed = await self.committed(partitions)
         self._next = {
-            partition: committed.get(partition, node.high_watermark(partition) if self._from_latest else 0)
+            partition: committed[partition].offset if partition in committed else self._beginning(partition)
             for partition in partitions
         }
         for partition, offset in self._next.items():
             self._next[partition] = max(offset, node.log_start_offset(partition))
         await self._listener.assigned(partitions)
         return self._next
+
+    def _beginning(self, partition: TopicPartition) -> int:
+        return self._node.last_stable_offset(partition) if self._from_latest else 0
 
     async def fetch(self, *, max_records: int, max_wait_ms: int) -> Sequence[FetchedBatch]:
         offsets = self._next if self._next is not None else await self._assign()
@@ -97,7 +101,7 @@ class EmbeddedConsumer:
     async def _read(self, partition: TopicPartition, max_records: int) -> FetchedBatch | None:
         assert self._next is not None, "assigned before it reads"
         offset = self._next[partition]
-        if offset == self._node.high_watermark(partition):
+        if offset == self._node.last_stable_offset(partition):
             if self._told_end.get(partition) == offset:
                 return None
             self._told_end[partition] = offset
@@ -128,14 +132,30 @@ class EmbeddedConsumer:
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        assert self._next is not None, "assigned before it seeks"
+        for partition, offset in offsets.items():
+            if partition not in self._next:
+                raise TransportError(f"{partition} is not assigned")
+            self._next[partition] = offset
+            self._told_end.pop(partition, None)
+
+    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         try:
-            await self._node.commit_offsets(self._group_id, offsets)
+            found = await self._node.committed_offsets(self.group_id, partitions)
         except RequestError as error:
-            hint = ""
+            raise trouble(error, f"the offsets of group {self.group_id} cannot be read") from error
+        return {partition: Committed(one.offset, one.metadata) for partition, one in found.items()}
+
+    async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        told = {partition: CommittedOffset(one.offset, one.metadata) for partition, one in offsets.items()}
+        try:
+            await self._node.commit_offsets(self.group_id, told)
+        except RequestError as error:
             if error.code is ErrorCode.UNKNOWN_MEMBER_ID:
-                hint = "; other consumers use this group over the network: stop them or give the pipeline another name"
-            raise TransportError(f"group {self._group_id} cannot commit: {error}{hint}") from error
+                hint = "other consumers use this group over the network: stop them or give the pipeline another name"
+                raise TransportError(f"group {self.group_id} cannot commit: {error}; {hint}") from error
+            raise trouble(error, f"group {self.group_id} cannot commit") from error
 
     async def close(self) -> None:
         self._next, self._paused = {}, set()

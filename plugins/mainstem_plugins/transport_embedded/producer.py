@@ -4,18 +4,63 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from typing import NamedTuple
 
 from mainstem.api.batch import Batch
 from mainstem.api.node import LocalNode
-from mainstem.api.transport import TransportError
 from mainstem.model import records
 from mainstem.model.compression import codec_of
 from mainstem.model.errors import RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_embedded import EmbeddedConfig
+from mainstem_plugins.transport_embedded.trouble import trouble
 
 RECORD_OVERHEAD_BYTES = 32
+
+
+class _Append(NamedTuple):
+    partition: TopicPartition
+    size: int
+    appending: asyncio.Future[int]
+
+
+class InFlight:
+    """Appends that have started and are not known to be committed, in the order in which they started."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._appends: deque[_Append] = deque()
+        self._bytes = 0
+
+    async def make_room(self, size: int) -> None:
+        """Raises: TransportError for the oldest that was refused."""
+        while self._bytes + size > self._limit_bytes and self._appends:
+            await self._settle_oldest()
+
+    def add(self, partition: TopicPartition, size: int, appending: Awaitable[int]) -> None:
+        self._appends.append(_Append(partition, size, asyncio.ensure_future(appending)))
+        self._bytes += size
+
+    async def settle(self) -> None:
+        """Raises: TransportError."""
+        while self._appends:
+            await self._settle_oldest()
+
+    async def _settle_oldest(self) -> None:
+        one = self._appends[0]
+        try:
+            await asyncio.shield(one.appending)
+        except RequestError as error:
+            raise trouble(error, f"{one.partition} cannot be written") from error
+        self._appends.popleft()
+        self._bytes -= one.size
+
+    async def forget(self) -> None:
+        """Appends that have started end by themselves; nobody asks any more how."""
+        await asyncio.gather(*(one.appending for one in self._appends), return_exceptions=True)
+        self._appends.clear()
+        self._bytes = 0
 
 
 class EmbeddedProducer:
@@ -25,11 +70,10 @@ class EmbeddedProducer:
         self._config = config
         self._node = node
         self._codec = codec_of(config.compression)
-        self._in_flight: deque[tuple[TopicPartition, int, asyncio.Future[int]]] = deque()
-        self._in_flight_bytes = 0
+        self._in_flight = InFlight(config.in_flight_bytes)
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None:
-        for first, end in _slices(batch, self._config.batch_bytes):
+        for first, end in slices(batch, self._config.batch_bytes):
             headers = None if batch.headers is None else batch.headers[first:end]
             encoded = records.encode(
                 batch.keys[first:end],
@@ -38,33 +82,17 @@ class EmbeddedProducer:
                 headers,
                 codec=self._codec,
             )
-            while self._in_flight_bytes + len(encoded) > self._config.in_flight_bytes and self._in_flight:
-                await self._settle_oldest()
-            appending = asyncio.ensure_future(self._node.append(partition, encoded))
-            self._in_flight.append((partition, len(encoded), appending))
-            self._in_flight_bytes += len(encoded)
+            await self._in_flight.make_room(len(encoded))
+            self._in_flight.add(partition, len(encoded), self._node.append(partition, encoded))
 
     async def flush(self) -> None:
-        while self._in_flight:
-            await self._settle_oldest()
-
-    async def _settle_oldest(self) -> None:
-        partition, size, appending = self._in_flight[0]
-        try:
-            await asyncio.shield(appending)
-        except RequestError as error:
-            raise TransportError(f"{partition} cannot be written: {error}") from error
-        self._in_flight.popleft()
-        self._in_flight_bytes -= size
+        await self._in_flight.settle()
 
     async def close(self) -> None:
-        """Appends that have started end by themselves; nobody asks any more how."""
-        await asyncio.gather(*(appending for _, _, appending in self._in_flight), return_exceptions=True)
-        self._in_flight.clear()
-        self._in_flight_bytes = 0
+        await self._in_flight.forget()
 
 
-def _slices(batch: Batch, batch_bytes: int) -> Iterator[tuple[int, int]]:
+def slices(batch: Batch, batch_bytes: int) -> Iterator[tuple[int, int]]:
     """Places to cut so that a record batch stays below `batch_bytes` before compression, unless one record is larger."""
     first = size = 0
     for place, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):

@@ -11,8 +11,9 @@ from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
 from mainstem.app.plugins import PluginManager
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline.engine.assemble import RunSettings, assemble
+from mainstem.pipeline.engine.assemble import assemble
 from mainstem.pipeline.engine.engine import Engine, Summary
+from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.testing.conformance.context import plugin_context
 from mainstem.testing.simulated_transport import SimulatedTopics, SimulatedTransport
 

@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from mainstem.pipeline.operators.window_stage import WindowStage
 
 from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec, Rejected
 from mainstem.api.spec import PluginConfig
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine import assemble as assemble_module
-from mainstem.pipeline.engine.assemble import RunSettings
-from mainstem.pipeline.engine.engine import Engine, EngineSettings
+from mainstem.pipeline.engine.engine import Engine
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.memory import MemorySource
-from mainstem.pipeline.operators.window_stage import WindowStage
 from mainstem.pipeline.plan.aggregates import Count, Sum
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.windows import Tumbling

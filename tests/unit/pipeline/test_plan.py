@@ -8,7 +8,7 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import PlanError
 from mainstem.pipeline.memory import memory_source
 from mainstem.pipeline.plan.aggregates import Count, Mean
-from mainstem.pipeline.plan.check import check, check_together
+from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.steps import Plugin
 from mainstem.pipeline.plan.windows import Tumbling
@@ -64,7 +64,8 @@ def test_describe_tells_each_step_and_the_guarantee():
 
 
 def test_a_whole_plan_passes(catalog):
-    assert check(WHOLE, catalog) is WHOLE
+    (graph,) = check([WHOLE], catalog)
+    assert graph.steps == WHOLE.steps
     assert repr(WHOLE) == "Pipeline('p': source → sink)"
 
 
@@ -79,7 +80,7 @@ def test_a_whole_plan_passes(catalog):
         (lambda: START.key_by(len, "a"), "key_by needs fields or one function"),
         (lambda: START.key_by(5), "key_by needs a function, got 5"),
         (lambda: START.window("1d"), "window needs a window such as Tumbling(\"1d\"), got '1d'"),
-        (lambda: START.window(Tumbling("1d"), grace="soon"), "window: 'soon' is no duration"),
+        (lambda: START.window(Tumbling("1d"), grace="soon"), "window: grace: 'soon' is no duration"),
         (lambda: START.window(Tumbling("1d")).aggregate(), "aggregate needs at least one"),
         (
             lambda: START.key_by("origin").window(Tumbling("1d")).aggregate(origin=Count()),
@@ -87,10 +88,6 @@ def test_a_whole_plan_passes(catalog):
         ),
         (lambda: START.window(Tumbling("1d")).aggregate(n=Count), "not an aggregate such as Mean('price')"),
         (lambda: START.window(Tumbling("1d")).aggregate(n=5), "aggregate 'n' is 5, not an aggregate"),
-        (
-            lambda: START.window(Tumbling("1d")).aggregate(n=Count()).window(Tumbling("7d")),
-            "a second window in one pipeline is not possible yet",
-        ),
         (
             lambda: Pipeline("p").source("in", valu="json"),
             "source of a topic has no setting 'valu'; did you mean value?",
@@ -110,23 +107,26 @@ def test_a_mistake_in_a_step_is_named_where_it_is_made(make, problem):
     assert problem in str(refusal.value)
 
 
-def test_a_coroutine_function_per_record_points_to_batches():
+def test_a_coroutine_function_per_record_is_for_map_only():
     async def look_up(value):
         return value
 
-    with pytest.raises(PlanError, match="map calls its function per record and cannot await it; map_batches can"):
-        START.map(look_up)
+    assert START.map(look_up, max_in_flight=3).steps[-1].max_in_flight == 3
+    with pytest.raises(
+        PlanError, match="filter calls its function per record and cannot await it; map and map_batches can"
+    ):
+        START.filter(look_up)
 
 
 @pytest.mark.parametrize(
     ("plan", "problem"),
     [
         (Pipeline("p"), 'it is empty; begin with .source("topic")'),
-        (START, 'it has no sink, so nobody would see its results; add .sink("topic")'),
+        (START, "nothing takes what source makes; add a .sink(...) after it"),
         (START.window(Tumbling("1d")), "the window has no aggregate; add .aggregate(n=Count()) say"),
         (Pipeline("p").map(len).sink("out"), "it begins with map; a pipeline begins with .source(...)"),
         (WHOLE.map(len), "nothing takes what map makes; add a .sink(...) after it"),
-        (START.source("other").sink("out"), "it has 2 sources; one source may name several topics"),
+        (START.source("other").sink("out"), "nothing takes what source makes; add a .sink(...) after it"),
         (START.sink("in"), "sink writes to topic in, which it also reads: it would never end"),
         (START.sink("__consumer_offsets"), "topics that begin with __ are written by brokers"),
         (START.sink("no/slash"), "sink: topic name 'no/slash' has a character"),
@@ -171,21 +171,32 @@ def test_a_coroutine_function_per_record_points_to_batches():
 )
 def test_a_mistake_in_a_plan_is_named_before_anything_starts(catalog, plan, problem):
     with pytest.raises(PlanError) as refusal:
-        check(plan, catalog)
+        check([plan], catalog)
     assert problem in str(refusal.value)
 
 
 def test_all_mistakes_are_named_at_once(catalog):
     plan = Pipeline("p").source("in", value="jsn").map(len)
     with pytest.raises(PlanError) as refusal:
-        check(plan, catalog)
+        check([plan], catalog)
     assert len(refusal.value.problems) == 2
     assert str(refusal.value).startswith("pipeline p has 2 mistakes:\n  - ")
 
 
-def test_pipelines_that_run_together_need_names_of_their_own():
-    with pytest.raises(PlanError, match="2 pipelines have this name"):
-        check_together([WHOLE, Pipeline("q").source("in").sink("b"), Pipeline("p").source("x").sink("y")])
+def test_streams_of_one_name_are_one_pipeline(catalog):
+    common = Pipeline("p").source("in")
+    graphs = check(
+        [common.map(len).sink("a"), Pipeline("q").source("in").sink("b"), common.sink("c", name="c")], catalog
+    )
+    assert [(graph.name, [step.name for step in graph.steps]) for graph in graphs] == [
+        ("p", ["source", "map", "sink", "c"]),
+        ("q", ["source", "sink"]),
+    ]
+
+
+def test_two_pipelines_by_accident_of_one_name_are_told_so(catalog):
+    with pytest.raises(PlanError, match="if two were meant, their pipelines need names of their own"):
+        check([WHOLE, Pipeline("p").source("x").sink("y")], catalog)
 
 
 def test_secrets_in_options_are_not_shown():

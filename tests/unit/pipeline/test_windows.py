@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from mainstem.api.batch import Batch, SourceBatch
 from mainstem.api.connector import ConnectorSpec
 from mainstem.api.spec import PluginConfig
-from mainstem.pipeline.engine.assemble import RunSettings
 from mainstem.pipeline.engine.provenance import SourceOrigin
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
 from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.memory import MemorySource, empty_batch, memory_sink, memory_source
@@ -175,24 +176,6 @@ async def test_filtered_records_move_the_watermark(world):
     assert summary.late == 1
 
 
-async def test_a_function_of_batches_may_set_event_times(world):
-    def times_from_values(one: Batch) -> Batch:
-        return Batch(keys=one.keys, values=one.values, timestamps=list(one.values))
-
-    out = empty_batch()
-    plan = (
-        Pipeline("w")
-        .source(connector=memory_source(values_at((0, 1), (0, 25), (0, 3))))
-        .map_batches(times_from_values)
-        .window(Tumbling(10))
-        .aggregate(n=Count())
-        .sink(connector=memory_sink(out))
-    )
-    summary = await world.run(plan, RunSettings(batch_records=1))
-    assert [(value["window_start"], value["n"]) for value in out.values] == [(0, 1), (20, 1)]
-    assert summary.late == 1
-
-
 async def test_a_watermark_of_the_source_itself_decides(world):
     class Declaring(MemorySource):
         async def read(self, split, position, *, max_records, max_wait_ms) -> SourceBatch:
@@ -212,35 +195,32 @@ async def test_a_watermark_of_the_source_itself_decides(world):
 
 
 async def test_a_quiet_split_holds_windows_only_until_it_counts_as_idle(world):
-    """Partition 1 has one old record and then nothing; partition 0 goes on."""
-    world.fill(
-        "in",
-        [b"%d" % n for n in range(30)],
-        [b"0"],
-        timestamps=[list(range(30)), [0]],
-        keys=[[b"k"] * 30, [b"k"]],
-    )
+    """Split b has one old record and then nothing; split a goes on."""
+    held = {
+        "a": Batch(keys=["k"] * 30, values=list(range(30)), timestamps=list(range(30))),
+        "b": Batch(keys=["k"], values=[0], timestamps=[0]),
+    }
     out = empty_batch()
     when_emitted: list[int] = []
 
-    def tick(value: bytes) -> bytes:
+    def tick(value: int) -> int:
         world.clock.time_ms += 1000
         if out.values and not when_emitted:
             when_emitted.append(world.clock.time_ms - began_ms)
-        if value == b"29":
+        if value == 29:
             engine.stop()
         return value
 
     plan = (
         Pipeline("w")
-        .source("in")
+        .source(connector=memory_source(held, is_bounded=False))
         .map(tick)
         .window(Tumbling(10), idle_after="15s")
         .aggregate(n=Count())
         .sink(connector=memory_sink(out))
     )
     began_ms = world.clock.time_ms
-    engine = world.engine(plan, RunSettings(batch_records=1))
+    engine = world.engine(plan, RunSettings(batch_records=1, engine=EngineSettings(max_wait_ms=0)))
     await engine.open()
     await engine.run()
     await engine.close()

@@ -20,9 +20,12 @@ from typing import NamedTuple, Protocol
 from mainstem.api.context import Clock
 from mainstem.api.transport import Committed, TransportConsumer
 from mainstem.model.ids import TopicPartition
+from mainstem.pipeline.engine.connector_reader import reason_of
 from mainstem.pipeline.engine.producing import WorkerProducer
 from mainstem.pipeline.engine.restoring import Kept
+from mainstem.pipeline.engine.stages import StoppedAt
 from mainstem.pipeline.engine.task import Task
+from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.state.changelog import Change, StateId, to_batches
 from mainstem.pipeline.state.store import MISSING
 
@@ -30,6 +33,11 @@ ENTRIES_AT_ONCE = 10_000
 
 
 class Flushed(Protocol):
+    """A connector's sink; `name` is that of its stage."""
+
+    @property
+    def name(self) -> str: ...
+
     async def flush(self) -> None: ...
 
 
@@ -71,7 +79,10 @@ class Checkpoints:
     ) -> bool:
         """Of these tasks, none of which is at work. Returns whether there was anything to commit."""
         for sink in self._sinks:
-            await sink.flush()
+            try:
+                await sink.flush()
+            except Exception as error:  # a sink may be a stranger's
+                raise StoppedAt(sink.name, "", StageFailure(reason_of(error))) from error
         moved = [one for one in owned if _offsets(one) != ownership[str(one.task.id)].offsets or _has_positions(one)]
         offsets: dict[TopicPartition, Committed] = {}
         for one in moved:

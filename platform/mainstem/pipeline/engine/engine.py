@@ -32,7 +32,7 @@ from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.engine.task_factory import TaskFactory
 from mainstem.pipeline.engine.topology import Section, Topology, cut
 from mainstem.pipeline.engine.worker import Worker, WorkerParts
-from mainstem.pipeline.errors import PipelineError
+from mainstem.pipeline.errors import PipelineError, PlanError
 from mainstem.pipeline.plan import steps
 from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
 from mainstem.pipeline.plan.graph import Graph
@@ -120,6 +120,10 @@ class Engine:
         except StoppedAt as stopped:
             failure = stopped.failure
             raise self._error(stopped.stage, stopped.place, str(failure)) from (failure.cause or failure)
+        except PlanError:
+            raise
+        except Exception as error:  # a transport may be a stranger's; the run ends with what it said
+            raise self._error(self.counters.source_stages[0], "", reason_of(error)) from error
         return Summary(
             pipeline=self.pipeline,
             records_read=self.counters.records_read,

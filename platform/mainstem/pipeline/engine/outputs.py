@@ -73,7 +73,8 @@ class TopicOutput:
 
 
 class ConnectorOutput:
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, name: str, sink: Sink) -> None:
+        self.name = name
         self._sink = sink
 
     async def open(self) -> None:

@@ -87,7 +87,7 @@ def open_outputs(
             connector = connector_spec(catalog, step)
             assert connector.open_sink is not None, "checked"
             outputs.connectors[step.name] = ConnectorOutput(
-                connector.open_sink(connector_config(connector, step), context)
+                step.name, connector.open_sink(connector_config(connector, step), context)
             )
     return outputs
 

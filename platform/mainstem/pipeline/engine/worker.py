@@ -118,7 +118,6 @@ class Worker:
                 await asyncio.wait(pending, timeout=wait_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
             for reader in parts.readers.values():
                 reader.task.mailbox.extend(reader.collect())
-                self._lag.update(reader.lag)
             return
         await self._post(await parts.consumer.fetch(max_records=parts.max_records, max_wait_ms=wait_ms))
 
@@ -185,9 +184,12 @@ class Worker:
             await self._restore(now_ms)
         if now_ms - self._tick_ms >= TICK_EVERY_MS or parts.finishing.is_bounded:
             self._tick_ms = now_ms
+            lag = dict(self._lag)
+            for reader in parts.readers.values():
+                lag.update(reader.lag)
             for one in membership.running:
                 if not one.task.is_draining:
-                    await one.task.tick(self._lag)
+                    await one.task.tick(lag)
             self._count()
         await parts.finishing.step(membership, self._checkpoint)
         if membership.must_fix_positions or now_ms - self._checkpoint_ms >= parts.settings.commit_interval_ms:

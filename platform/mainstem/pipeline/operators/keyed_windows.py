@@ -17,6 +17,7 @@ from mainstem.pipeline.operators.window_results import Result, by_record, by_tim
 from mainstem.pipeline.plan.steps import WINDOW_START, Every, Window
 
 ALL_KEYS = 0
+Columns = list[list[Any]]
 
 
 class Closed(NamedTuple):

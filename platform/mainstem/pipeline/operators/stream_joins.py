@@ -132,15 +132,13 @@ class WindowJoinOperator(_StreamJoin):
     def __init__(self, step: WindowJoin) -> None:
         super().__init__(step.function, step.kind, step.grace_ms)
         self._window = step.window
-        assert hasattr(step.window, "starts_of"), "checked: tumbling or hopping"
-        self._size_ms: int = step.window.size_ms
-        self._starts_of: Callable[[int], range] = step.window.starts_of
+        self._size_ms = step.window.size_ms
 
     def _stretch_ms(self) -> int:
         return self._size_ms
 
     def _partners(self, side: int, key: Any, time: int) -> Iterator[list[Any]]:
-        for start in reversed(self._starts_of(time)):
+        for start in reversed(self._window.starts_of(time)):
             yield from self._sides.between(1 - side, key, start, start + self._size_ms - 1)
 
     def _needed_until(self, side: int) -> int:

@@ -29,7 +29,7 @@ class TableOperator(Quiet):
         """One record at a time goes on, so that a join behind sees the table as it was at that record."""
         check_keys(batch.keys)
         held = self._store.load(TABLE, set(batch.keys))
-        for row, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+        for row, key in enumerate(batch.keys):
             if key is None:
                 raise StageFailure(f"{self._name}: a record without key has no place in a table", row)
         self._store.touch(TABLE, set(batch.keys))

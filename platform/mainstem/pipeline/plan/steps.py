@@ -12,7 +12,7 @@ from mainstem.api.connector import ConnectorSpec
 from mainstem.pipeline.plan.aggregates import Aggregate
 from mainstem.pipeline.plan.fields import Selector
 from mainstem.pipeline.plan.policies import Policy, Stop
-from mainstem.pipeline.plan.windows import WindowKind, duration_ms
+from mainstem.pipeline.plan.windows import Hopping, Tumbling, WindowKind, duration_ms
 
 STOP = Stop()
 
@@ -266,7 +266,7 @@ class WindowJoin:
     `left` and `outer`, when the window is final."""
 
     name: str
-    window: WindowKind
+    window: Tumbling | Hopping
     function: Callable[[Any, Any], Any]
     kind: JoinKind
     grace_ms: int
