@@ -13,10 +13,15 @@ from mainstem.model.ids import TopicPartition
 
 
 class Slice(NamedTuple):
-    """Whole batches; the first may begin below the offset asked for. `high_watermark` is the end of what can be read"""
+    """Whole batches of committed records; the first may begin below the offset asked for.
+
+    `high_watermark` is the end of what will be read once all open transactions are decided. `next_offset`: records up to
+    there were left out because they were aborted; -1 if none were.
+    """
 
     data: bytes
     high_watermark: int
+    next_offset: int = -1
 
 
 class CommittedOffset(NamedTuple):

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 
 from mainstem.api.files import WouldBlock
 from mainstem.api.node import CommittedOffset, Slice
+from mainstem.model.committed import without_aborted
 from mainstem.model.errors import ErrorCode, RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime import partition_lookup
@@ -68,6 +69,9 @@ class RuntimeNode:
             outcome = await self._read(hosted, offset, max_bytes)
         if outcome.error is not ErrorCode.NONE:
             raise RequestError(outcome.error, f"read {partition} at offset {offset}")
+        if outcome.aborted:
+            committed = without_aborted(bytes(outcome.data), outcome.aborted)
+            return Slice(committed.data, outcome.high_watermark, committed.next_offset)
         return Slice(bytes(outcome.data), outcome.high_watermark)
 
     async def _read(self, partition: Partition, offset: int, max_bytes: int) -> ReadOutcome:

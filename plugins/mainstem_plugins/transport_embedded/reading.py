@@ -15,12 +15,14 @@ async def read_records(
     node: LocalNode, partition: TopicPartition, offset: int, max_bytes: int, *, max_records: int, max_wait_ms: int
 ) -> FetchedBatch:
     """Raises: RequestError, TransportError for records that do not decode."""
-    data, high_watermark = await node.read(partition, offset, max_bytes=max_bytes, max_wait_ms=max_wait_ms)
+    data, high_watermark, left_out = await node.read(partition, offset, max_bytes=max_bytes, max_wait_ms=max_wait_ms)
     try:
         columns = records.decode(data, from_offset=offset, limit=max_records)
     except CorruptRecords as error:
         raise TransportError(f"{partition} cannot be read at offset {offset}: {error}") from error
-    if len(columns):
+    if left_out >= 0 and len(columns) < max_records:
+        next_offset = left_out
+    elif len(columns):
         next_offset = columns.offsets[-1] + 1
     else:
         # Control batches and batches that compaction has emptied hold no records and still take offsets.

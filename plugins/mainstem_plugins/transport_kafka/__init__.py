@@ -35,6 +35,7 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     )
     linger_ms: int = msgspec.field(default=5, name="linger.ms")
     request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
+    transaction_timeout_ms: int = msgspec.field(default=60_000, name="transaction.timeout.ms")
     properties: dict[str, str] = msgspec.field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import Log
-from mainstem.api.transport import TransportError
+from mainstem.api.transport import Fenced, NotMember, TransportError
 from mainstem.model.errors import ConfigError
 from mainstem_plugins.transport_kafka import KafkaConfig
 
@@ -41,6 +41,9 @@ GUARDED = frozenset(
         "request.required.acks",
     }
 ) - {"queue.buffering.max.messages"}
+
+# KIP-848; confluent-kafka has no names for them.
+FENCED_MEMBER_EPOCH, STALE_MEMBER_EPOCH = 110, 113
 
 # Nothing that a reader must act on: librdkafka reconnects by itself, and a member that was slow joins again.
 PASSING = frozenset(
@@ -139,6 +142,25 @@ class PassingErrors:
             self._log.warning("transport.kafka.trouble", client=self._client, error=error.str())
 
 
+NOT_A_MEMBER = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._ASSIGNMENT_LOST,
+        STALE_MEMBER_EPOCH,
+        FENCED_MEMBER_EPOCH,
+    }
+)
+FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+
+
 def in_words(error: KafkaException | KafkaError, what: str) -> TransportError:
     cause = error.args[0] if isinstance(error, KafkaException) else error
-    return TransportError(f"{what}: {cause.str() if isinstance(cause, KafkaError) else cause}")
+    if not isinstance(cause, KafkaError):
+        return TransportError(f"{what}: {cause}")
+    text = f"{what}: {cause.str()}"
+    if cause.code() in FENCED:
+        return Fenced(text)
+    return NotMember(text) if cause.code() in NOT_A_MEMBER else TransportError(text)

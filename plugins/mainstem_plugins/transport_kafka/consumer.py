@@ -6,14 +6,14 @@ import asyncio
 import queue
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
-from mainstem.api.transport import FetchedBatch, RebalanceListener, TransportError
+from mainstem.api.transport import Committed, FetchedBatch, RebalanceListener, TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka.client import (
     PASSING,
@@ -26,6 +26,14 @@ from mainstem_plugins.transport_kafka.client import (
 )
 
 R = TypeVar("R")
+COMMITTED_TIMEOUT_S = 60.0
+
+
+class _Coming(NamedTuple):
+    """What the listener says of partitions while it is told of them."""
+
+    starts: dict[TopicPartition, int]
+    paused: set[TopicPartition]
 
 
 class KafkaConsumer:
@@ -45,6 +53,8 @@ class KafkaConsumer:
         self._listener: RebalanceListener | None = None
         self._failure: BaseException | None = None
         self._is_closing = False
+        self._coming: _Coming | None = None
+        self._is_incremental = properties.get("group.protocol") == "consumer"
 
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         self._listener = listener
@@ -55,9 +65,22 @@ class KafkaConsumer:
     # In the polling thread: librdkafka calls these while it polls and goes on when they return.
 
     def _on_assign(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
-        consumer.assign(partitions)
-        consumer.resume(partitions)  # librdkafka remembers what was paused before
+        """The listener hears of it first: where it seeks to is where librdkafka begins, and what it pauses never runs."""
+        self._coming = _Coming({}, set())
         self._tell(lambda listener: listener.assigned(_names(partitions)))
+        coming, self._coming = self._coming, None
+        if self._failure is not None:
+            return
+        for one in partitions:
+            one.offset = coming.starts.get(TopicPartition(one.topic, one.partition), one.offset)
+        if self._is_incremental:
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
+        consumer.resume(partitions)  # librdkafka remembers what was paused before
+        paused = [one for one in partitions if TopicPartition(one.topic, one.partition) in coming.paused]
+        if paused:
+            consumer.pause(paused)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         self._tell(lambda listener: listener.revoked(_names(partitions)))
@@ -135,9 +158,15 @@ class KafkaConsumer:
         )  # fmt: skip
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        if self._coming is not None:
+            self._coming.paused.update(partitions)
+            return
         self._now_or_in_callback(lambda: self._consumer.pause([_theirs(partition) for partition in partitions]))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        if self._coming is not None:
+            self._coming.paused.difference_update(partitions)
+            return
         self._now_or_in_callback(lambda: self._consumer.resume([_theirs(partition) for partition in partitions]))
 
     def _now_or_in_callback(self, work: Callable[[], None]) -> None:
@@ -146,8 +175,42 @@ class KafkaConsumer:
         else:
             work()
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        theirs = [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+    async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
+        if self._coming is not None:
+            self._coming.starts.update(offsets)
+            return
+
+        def work() -> None:
+            # Paused partitions too: librdkafka begins there when they are resumed.
+            for partition, offset in offsets.items():
+                self._consumer.seek(confluent_kafka.TopicPartition(*partition, offset))
+
+        try:
+            await self._in_polling_thread(work)
+        except KafkaException as error:
+            raise in_words(error, f"group {self._group_id} cannot seek") from error
+
+    async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        asked = [_theirs(partition) for partition in partitions]
+        try:
+            found = await self._in_polling_thread(lambda: self._consumer.committed(asked, timeout=COMMITTED_TIMEOUT_S))
+        except KafkaException as error:
+            raise in_words(error, f"the offsets of group {self._group_id} cannot be read") from error
+        for one in found:
+            if one.error is not None:
+                raise in_words(one.error, f"the offset of {one.topic}-{one.partition} cannot be read")
+        return {
+            TopicPartition(one.topic, one.partition): Committed(one.offset, one.metadata or "")
+            for one in found
+            if one.offset >= 0
+        }
+
+    async def group_metadata(self) -> Any:
+        """What fences a transaction's offsets by membership (KIP-447)."""
+        return await self._in_polling_thread(self._consumer.consumer_group_metadata)
+
+    async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        theirs = committed_offsets(offsets)
         what = f"group {self._group_id} cannot commit"
         try:
             committed = await self._in_polling_thread(lambda: self._consumer.commit(offsets=theirs, asynchronous=False))
@@ -165,6 +228,13 @@ class KafkaConsumer:
             raise TransportError(f"the consumer of group {self._group_id} did not close: {error}") from error
         finally:
             self._polling.shutdown(wait=False)
+
+
+def committed_offsets(offsets: Mapping[TopicPartition, Committed]) -> list[confluent_kafka.TopicPartition]:
+    return [
+        confluent_kafka.TopicPartition(partition.topic, partition.partition, one.offset, one.metadata)
+        for partition, one in offsets.items()
+    ]
 
 
 def _at_end(partition: TopicPartition, end: int) -> FetchedBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -21,13 +22,13 @@ class KafkaProducer:
     def __init__(self, properties: dict[str, str | int | bool], context: PluginContext) -> None:
         self._executor = context.executor
         self._trouble = PassingErrors(context.log, "producer")
-        self._failed: str | None = None
+        self._failed: TransportError | None = None
         settings: dict[str, Any] = {**properties, "error_cb": self._trouble, "on_delivery": self._not_delivered}
         self._producer = Producer(settings, logger=quiet_logger())
 
     def _not_delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and self._failed is None:
-            self._failed = f"{message.topic()}-{message.partition()} did not take a record: {error.str()}"
+            self._failed = in_words(error, f"{message.topic()}-{message.partition()} did not take a record")
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None:
         topic, number = partition
@@ -56,18 +57,29 @@ class KafkaProducer:
 
     async def flush(self) -> None:
         # Librdkafka gives up by itself (message.timeout.ms); in short steps, because a failure must not wait for the rest.
-        while await self._in_thread(self._producer.flush, FLUSH_WAIT_S):
+        try:
+            while await self._in_thread(self._producer.flush, FLUSH_WAIT_S):
+                self._check()
+        except (KafkaException, SystemError) as error:
+            # A fatal error, such as being fenced, is raised inside whichever callback runs, and comes out in either form.
             self._check()
+            cause = error.__cause__ or error.__context__ or error
+            if isinstance(cause, KafkaException):
+                raise in_words(cause, "the producer cannot flush") from error
+            raise TransportError(f"the producer cannot flush: {error}") from error
         self._check()
 
     def _check(self) -> None:
         if self._trouble.fatal is not None:
             raise in_words(self._trouble.fatal, "the producer cannot go on")
         if self._failed is not None:
-            raise TransportError(self._failed)
+            raise self._failed
+
+    async def _call(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     async def _in_thread(self, call: Any, wait_s: float) -> int:
-        return int(await asyncio.get_running_loop().run_in_executor(self._executor, call, wait_s))
+        return int(await self._call(lambda: call(wait_s)))
 
     async def close(self) -> None:
         self._producer.purge()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import confluent_kafka
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -17,7 +18,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # no __all__ there
 
 from mainstem.api.context import PluginContext
-from mainstem.api.transport import FetchedBatch, TransportError
+from mainstem.api.transport import FetchedBatch, TransportError, TransportTraits
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka import KafkaConfig
 from mainstem_plugins.transport_kafka.client import (
@@ -34,6 +35,7 @@ from mainstem_plugins.transport_kafka.client import (
 )
 from mainstem_plugins.transport_kafka.consumer import KafkaConsumer
 from mainstem_plugins.transport_kafka.producer import KafkaProducer
+from mainstem_plugins.transport_kafka.transactions import KafkaTransactions
 
 R = TypeVar("R")
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # confluent-kafka has no types there
@@ -46,6 +48,8 @@ READER_WAIT_MS = 50
 
 
 class KafkaTransport:
+    traits = TransportTraits(has_groups=True, transactions="v1", is_durable=True, is_dense=False, compacts=True)
+
     def __init__(self, config: KafkaConfig, context: PluginContext, address: str) -> None:
         self._config = config
         self._context = context
@@ -109,6 +113,43 @@ class KafkaTransport:
         starts = await self._offsets(topic, partitions, EARLIEST)
         ends = await self._offsets(topic, partitions, LATEST)
         return {TopicPartition(topic, number): (starts[number], ends[number]) for number in range(count)}
+
+    async def offsets_for_time(self, topic: str, timestamp: int) -> Mapping[TopicPartition, int]:
+        ends = await self.end_offsets(topic)
+        asked = [confluent_kafka.TopicPartition(topic, one.partition) for one in ends]
+        found = await self._offsets(topic, asked, OffsetSpec.for_timestamp(timestamp))
+        return {one: found[one.partition] if found[one.partition] >= 0 else end for one, (_, end) in ends.items()}
+
+    async def delete_topic(self, topic: str) -> None:
+        asked = self._known_admin().delete_topics([topic], request_timeout=self._timeout_s)
+        try:
+            await self._in_thread(asked[topic].result)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise in_words(error, f"topic {topic} cannot be deleted") from error
+
+    async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, int]:
+        wanted = ConsumerGroupTopicPartitions(group_id)
+        asked = self._known_admin().list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)
+        try:
+            found = await self._in_thread(asked[group_id].result)
+        except KafkaException as error:
+            raise in_words(error, f"the offsets of group {group_id} cannot be read") from error
+        listed = found.topic_partitions or []
+        return {TopicPartition(one.topic, one.partition): one.offset for one in listed if one.offset >= 0}
+
+    async def set_group_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+        theirs = [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        wanted = ConsumerGroupTopicPartitions(group_id, theirs)
+        asked = self._known_admin().alter_consumer_group_offsets([wanted], request_timeout=self._timeout_s)
+        try:
+            moved = await self._in_thread(asked[group_id].result)
+        except KafkaException as error:
+            raise in_words(error, f"group {group_id} cannot be moved; stop its members first") from error
+        for one in moved.topic_partitions or []:
+            if one.error is not None:
+                what = f"group {group_id} cannot be moved on {one.topic}-{one.partition}; stop its members first"
+                raise in_words(one.error, what)
 
     async def _offsets(
         self, topic: str, partitions: list[confluent_kafka.TopicPartition], which: Any
@@ -182,13 +223,19 @@ class KafkaTransport:
         return KafkaConsumer(properties, group_id, self._context)
 
     def producer(self) -> KafkaProducer:
-        properties = {
+        return KafkaProducer(self._producer_properties(), self._context)
+
+    def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
+        properties = {**self._producer_properties(), "transaction.timeout.ms": self._config.transaction_timeout_ms}
+        return KafkaTransactions(properties, self._context, transactional_id)
+
+    def _producer_properties(self) -> dict[str, str | int | bool]:
+        return {
             **PRODUCER_PROPERTIES,
             "compression.type": self._config.compression_type,
             "linger.ms": self._config.linger_ms,
             **self._shared,
         }
-        return KafkaProducer(properties, self._context)
 
     async def close(self) -> None:
         if self._reader is not None:

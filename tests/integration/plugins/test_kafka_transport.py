@@ -25,4 +25,4 @@ async def test_contract(bootstrap: str) -> None:
             await transport.open()
             return transport
 
-        await check_transport(open_transport, f"contract-{uuid.uuid4().hex[:8]}", has_groups=True)
+        await check_transport(open_transport, f"contract-{uuid.uuid4().hex[:8]}")

@@ -6,12 +6,12 @@ import pytest
 
 from mainstem.api.batch import Batch
 from mainstem.api.spec import configure
-from mainstem.api.transport import TransportError
+from mainstem.api.transport import Committed, TransportError
 from mainstem.app.embedded import AsyncBroker
 from mainstem.model.ids import TopicPartition
 from mainstem.testing.conformance.transports import check_transport
 from mainstem_plugins.transport_embedded import EmbeddedConfig, mainstem_register_transports
-from mainstem_plugins.transport_embedded.producer import _slices
+from mainstem_plugins.transport_embedded.producer import slices
 
 [SPEC] = mainstem_register_transports()
 
@@ -28,7 +28,7 @@ async def test_contract(context, options):
         async def open_transport():
             return opened(context, broker, **options)
 
-        await check_transport(open_transport, "t", has_groups=False)
+        await check_transport(open_transport, "t")
 
 
 async def test_without_a_broker_in_the_process_it_says_what_to_use(context):
@@ -45,7 +45,7 @@ async def test_offsets_that_are_gone_continue_at_the_beginning(context):
         await producer.produce(partition, Batch(keys=[None], values=[b"1"], timestamps=[1]))
         await producer.flush()
         consumer = transport.consumer("g")
-        await consumer.commit({partition: 7})
+        await consumer.commit({partition: Committed(7)})
 
         class Listener:
             async def assigned(self, partitions):
@@ -77,5 +77,5 @@ async def test_writing_to_a_topic_that_does_not_exist_is_named(context):
 
 def test_batches_are_cut_by_their_size_and_hold_at_least_one_record():
     batch = Batch(keys=[None] * 4, values=[b"x" * 10, b"x" * 500, b"x" * 10, b"x" * 10], timestamps=[0] * 4)
-    assert list(_slices(batch, 100)) == [(0, 1), (1, 2), (2, 4)]
-    assert list(_slices(Batch(keys=[], values=[], timestamps=[]), 100)) == []
+    assert list(slices(batch, 100)) == [(0, 1), (1, 2), (2, 4)]
+    assert list(slices(Batch(keys=[], values=[], timestamps=[]), 100)) == []

@@ -10,4 +10,4 @@ async def test_the_simulated_transport_keeps_the_contract_of_the_real_ones():
     async def open_transport() -> SimulatedTransport:
         return SimulatedTransport(topics)
 
-    await check_transport(open_transport, "simulated", has_groups=True)
+    await check_transport(open_transport, "simulated")

@@ -16,8 +16,8 @@ from mainstem.api.connector import ConnectorSpec
 from mainstem.api.spec import PluginConfig
 from mainstem.pipeline.engine.provenance import SourceOrigin
 from mainstem.pipeline.engine.settings import RunSettings
-from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.memory import MemorySource, empty_batch, memory_sink, memory_source
 from mainstem.pipeline.plan.aggregates import Count, Max, Mean, Min, Sum

@@ -176,13 +176,6 @@ class Membership:
         mine.base = restore.base
         owned.task.restored()
         await self._maker.open(owned.task)
-        offsets = {
-            partition: offset
-            for partition in owned.partitions
-            if (offset := owned.task.positions.get(str(partition))) is not None
-        }
-        if offsets:
-            await self.consumer.seek(offsets)
         self.consumer.resume(owned.partitions)
         return owned
 

@@ -1,18 +1,34 @@
-"""The contract of `api.transport`, tried on one transport."""
+"""The contract of `api.transport`, tried on one transport.
+
+    async def test_contract():
+        await check_transport(open_transport, "prefix-of-topics")
+
+What a transport says of itself (`traits`) decides what is tried.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 
 from mainstem.api.batch import Batch
-from mainstem.api.transport import FetchedBatch, Transport, TransportConsumer, TransportError
+from mainstem.api.transport import Committed, Transport
 from mainstem.model.ids import TopicPartition
+from mainstem.testing.conformance.transport_groups import check_groups
+from mainstem.testing.conformance.transport_steps import (
+    FETCHES_MAX,
+    MAX_WAIT_MS,
+    Assignments,
+    consumer,
+    expect_error,
+    numbers,
+    read,
+    topic,
+    until_ends,
+    values,
+    write,
+)
+from mainstem.testing.conformance.transport_transactions import check_transactions
 
-FETCHES_MAX = 200
-MAX_WAIT_MS = 200
 ODD = Batch(
     keys=[b"key", None, b"", b"\x00\xff", b"tombstone"],
     values=[b"value", b"no key", b"", bytes(range(256)), None],
@@ -21,44 +37,23 @@ ODD = Batch(
 )
 
 
-@dataclass(slots=True)
-class Assignments:
-    """A listener that writes down what it hears."""
-
-    assigned_now: list[TopicPartition] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    on_revoked: Callable[[], Awaitable[None]] | None = None
-
-    async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        assert not self.assigned_now, "everything is revoked before a new set is assigned"
-        self.heard.append("assigned")
-        self.assigned_now = list(partitions)
-
-    async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        assert sorted(partitions) == sorted(self.assigned_now), "everything is revoked at once"
-        self.heard.append("revoked")
-        if self.on_revoked is not None:
-            await self.on_revoked()
-        self.assigned_now = []
-
-    async def lost(self, partitions: Sequence[TopicPartition]) -> None:
-        self.heard.append("lost")
-        self.assigned_now = []
-
-
-async def check_transport(open_transport: Callable[[], Awaitable[Transport]], prefix: str, *, has_groups: bool) -> None:
-    """`open_transport()` opens a transport to the same topics each time; topics and groups begin with `prefix`.
-    `has_groups`: several members of one group share its partitions."""
+async def check_transport(open_transport: Callable[[], Awaitable[Transport]], prefix: str) -> None:
+    """`open_transport()` opens a transport to the same topics each time; topics and groups begin with `prefix`."""
     transport = await open_transport()
     await _check_topics(transport, prefix)
     await _check_records(transport, prefix)
     await _check_many(transport, prefix)
     await _check_commits(open_transport, transport, prefix)
     await _check_ends_and_pauses(transport, prefix)
+    await _check_seeks(transport, prefix)
     await _check_latest(transport, prefix)
+    await _check_times(transport, prefix)
+    await _check_group_offsets(transport, prefix)
     await _check_listener_errors(transport, prefix)
-    if has_groups:
-        await _check_groups(transport, prefix)
+    if transport.traits.has_groups:
+        await check_groups(transport, prefix)
+    if transport.traits.transactions is not None:
+        await check_transactions(open_transport, transport, prefix)
     await transport.close()
 
 
@@ -72,19 +67,17 @@ async def _check_topics(transport: Transport, prefix: str) -> None:
     assert await transport.partition_count(topic) == 3, "creating an existing topic does nothing"
     ends = await transport.end_offsets(topic)
     assert dict(ends) == {TopicPartition(topic, number): (0, 0) for number in range(3)}
-    await _expect_error(
-        transport.create_topic(f"{prefix}/slash", 1, {}), "create a topic with a name that is not legal"
-    )
-    await _expect_error(transport.end_offsets(f"{prefix}-nowhere"), "list the offsets of a topic that does not exist")
+    await expect_error(transport.create_topic(f"{prefix}/slash", 1, {}), "create a topic with a name that is not legal")
+    await expect_error(transport.end_offsets(f"{prefix}-nowhere"), "list the offsets of a topic that does not exist")
 
 
 async def _check_records(transport: Transport, prefix: str) -> None:
-    partition = await _topic(transport, f"{prefix}-records")
-    await _write(transport, partition, ODD)
-    await _write(transport, partition, Batch(keys=[None], values=[b"plain"], timestamps=[1_700_000_000_009]))
+    partition = await topic(transport, f"{prefix}-records")
+    await write(transport, partition, ODD)
+    await write(transport, partition, Batch(keys=[None], values=[b"plain"], timestamps=[1_700_000_000_009]))
     assert dict(await transport.end_offsets(partition.topic)) == {partition: (0, 6)}
     for offset in (0, 2, 5):
-        got = await _read(transport, partition, offset, count=6 - offset)
+        got = await read(transport, partition, offset, count=6 - offset)
         assert got.keys == [*ODD.keys, None][offset:]
         assert got.values == [*ODD.values, b"plain"][offset:]
         assert got.timestamps == [*ODD.timestamps, 1_700_000_000_009][offset:]
@@ -97,7 +90,7 @@ async def _check_records(transport: Transport, prefix: str) -> None:
 
 async def _check_many(transport: Transport, prefix: str) -> None:
     """More than one record batch and more than one fetch; order is kept within a partition."""
-    partition = await _topic(transport, f"{prefix}-many")
+    partition = await topic(transport, f"{prefix}-many")
     size, value = 4_000, b"x" * 700
     producer = transport.producer()
     for first in range(0, size, 1_000):
@@ -112,22 +105,22 @@ async def _check_many(transport: Transport, prefix: str) -> None:
         )
     await producer.flush()
     await producer.close()
-    got = await _read(transport, partition, 0, count=size)
+    got = await read(transport, partition, 0, count=size)
     assert got.keys == [b"%d" % number for number in range(size)], "records came in another order, or not all"
     assert got.headers is None, "records without headers have a column None"
 
 
 async def _check_commits(open_transport: Callable[[], Awaitable[Transport]], transport: Transport, prefix: str) -> None:
-    partition = await _topic(transport, f"{prefix}-commits")
-    await _write(transport, partition, _numbers(0, 10))
-    async with _consumer(transport, prefix, "commits") as (consumer, _):
-        assert await _values(consumer, 10) == _numbers(0, 10).values, "a new group starts at the beginning"
-        await consumer.commit({partition: 4})
+    partition = await topic(transport, f"{prefix}-commits")
+    await write(transport, partition, numbers(0, 10))
+    async with consumer(transport, prefix, "commits") as (member, _):
+        assert await values(member, 10) == numbers(0, 10).values, "a new group starts at the beginning"
+        await member.commit({partition: Committed(4)})
     other = await open_transport()
-    async with _consumer(other, prefix, "commits") as (consumer, _):
-        assert await _values(consumer, 6) == _numbers(4, 10).values, "another process continues at the committed offset"
-    async with _consumer(other, prefix, "commits") as (consumer, _):
-        assert await _values(consumer, 6) == _numbers(4, 10).values, "closing commits nothing"
+    async with consumer(other, prefix, "commits") as (member, _):
+        assert await values(member, 6) == numbers(4, 10).values, "another process continues at the committed offset"
+    async with consumer(other, prefix, "commits") as (member, _):
+        assert await values(member, 6) == numbers(4, 10).values, "closing commits nothing"
     await other.close()
 
 
@@ -135,27 +128,27 @@ async def _check_ends_and_pauses(transport: Transport, prefix: str) -> None:
     topic = f"{prefix}-ends"
     await transport.create_topic(topic, 2, {})
     one, two = TopicPartition(topic, 0), TopicPartition(topic, 1)
-    await _write(transport, one, _numbers(0, 3))
-    async with _consumer(transport, prefix, "ends") as (consumer, _):
-        ends = await _until_ends(consumer, {one, two})
+    await write(transport, one, numbers(0, 3))
+    async with consumer(transport, prefix, "ends") as (member, _):
+        ends = await until_ends(member, {one, two})
         assert ends == {one: 3, two: 0}, "reaching the end of a partition is said, also of an empty one"
-        consumer.pause([one])
-        await _write(transport, one, _numbers(3, 5))
-        await _write(transport, two, _numbers(5, 6))
-        assert await _values(consumer, 1) == [b"5"], "a paused partition is not read"
-        consumer.resume([one])
-        assert await _values(consumer, 2) == [b"3", b"4"], "a resumed partition is read on where it was"
+        member.pause([one])
+        await write(transport, one, numbers(3, 5))
+        await write(transport, two, numbers(5, 6))
+        assert await values(member, 1) == [b"5"], "a paused partition is not read"
+        member.resume([one])
+        assert await values(member, 2) == [b"3", b"4"], "a resumed partition is read on where it was"
 
 
 async def _check_latest(transport: Transport, prefix: str) -> None:
-    partition = await _topic(transport, f"{prefix}-latest")
-    await _write(transport, partition, _numbers(0, 3))
-    consumer = transport.consumer(f"{prefix}-latest", from_latest=True)
-    await consumer.subscribe([partition.topic], Assignments())
-    await _until_ends(consumer, {partition})
-    await _write(transport, partition, _numbers(3, 5))
-    assert await _values(consumer, 2) == [b"3", b"4"], "from_latest skips what is there"
-    await consumer.close()
+    partition = await topic(transport, f"{prefix}-latest")
+    await write(transport, partition, numbers(0, 3))
+    member = transport.consumer(f"{prefix}-latest", from_latest=True)
+    await member.subscribe([partition.topic], Assignments())
+    await until_ends(member, {partition})
+    await write(transport, partition, numbers(3, 5))
+    assert await values(member, 2) == [b"3", b"4"], "from_latest skips what is there"
+    await member.close()
 
 
 async def _check_listener_errors(transport: Transport, prefix: str) -> None:
@@ -166,149 +159,65 @@ async def _check_listener_errors(transport: Transport, prefix: str) -> None:
         async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
             raise RefusalError
 
-    partition = await _topic(transport, f"{prefix}-refused")
-    consumer = transport.consumer(f"{prefix}-refused")
-    await consumer.subscribe([partition.topic], Refusing())
+    partition = await topic(transport, f"{prefix}-refused")
+    member = transport.consumer(f"{prefix}-refused")
+    await member.subscribe([partition.topic], Refusing())
     raised = False
     for _ in range(FETCHES_MAX):
         try:
-            await consumer.fetch(max_records=1, max_wait_ms=MAX_WAIT_MS)
+            await member.fetch(max_records=1, max_wait_ms=MAX_WAIT_MS)
         except RefusalError:
             raised = True
             break
-    await consumer.close()
+    await member.close()
     assert raised, "what the listener raises comes out of fetch"
 
 
-async def _check_groups(transport: Transport, prefix: str) -> None:
-    topic = f"{prefix}-groups"
-    await transport.create_topic(topic, 2, {})
-    partitions = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-    for partition in partitions:
-        await _write(transport, partition, _numbers(0, 3))
-    async with _consumer(transport, prefix, "groups") as (first, hears_first):
-        await _values(first, 6)
-        assert sorted(hears_first.assigned_now) == partitions, "a member alone gets everything"
+async def _check_seeks(transport: Transport, prefix: str) -> None:
+    """Where a member seeks to while it is told of a partition is where reading begins; later it moves."""
+    partition = await topic(transport, f"{prefix}-seeks")
+    await write(transport, partition, numbers(0, 10))
+    async with consumer(transport, prefix, "seeks") as (member, hears):
 
-        async def commit() -> None:
-            await first.commit(dict.fromkeys(partitions, 3))
+        async def begin(partitions: Sequence[TopicPartition]) -> None:
+            if partition in partitions:
+                assert dict(await member.committed(partitions)) == {}, "nothing was committed yet"
+                await member.seek({partition: 7})
+                member.pause([partition])
+                member.resume([partition])
 
-        hears_first.on_revoked = commit
-        first.pause(partitions)  # which a new assignment forgets
-        async with _consumer(transport, prefix, "groups") as (second, hears_second):
-            await _until(lambda: bool(hears_second.assigned_now and hears_first.heard[-1] == "assigned"), first, second)
-            shared = sorted([*hears_first.assigned_now, *hears_second.assigned_now])
-            assert shared == partitions, "two members share the partitions"
-            for partition in partitions:
-                await _write(transport, partition, _numbers(3, 4))
-            got = await _values(first, 1) + await _values(second, 1)
-            assert got == [b"3", b"3"], "commits of `revoked` count: each reads what is new, once"
-            hears_first.on_revoked = None
-        await _until(lambda: len(hears_first.assigned_now) == 2, first)
-        assert hears_first.heard == ["assigned", "revoked", "assigned", "revoked", "assigned"]
+        hears.on_assigned = begin
+        assert await values(member, 3) == numbers(7, 10).values, "reading begins where `assigned` sought to"
+        await member.seek({partition: 2})
+        assert await values(member, 8) == numbers(2, 10).values, "a member that seeks reads on from there"
+        await member.seek({partition: 9})
+        assert await until_ends(member, {partition}) == {partition: 10}, "the end is told again after a seek"
 
 
-@asynccontextmanager
-async def _consumer(
-    transport: Transport, prefix: str, name: str
-) -> AsyncIterator[tuple[TransportConsumer, Assignments]]:
-    consumer, listener = transport.consumer(f"{prefix}-{name}"), Assignments()
-    await consumer.subscribe([f"{prefix}-{name}"], listener)
-    yield consumer, listener
-    heard = len(listener.heard)
-    await consumer.close()
-    assert len(listener.heard) == heard, "closing does not call the listener"
+async def _check_times(transport: Transport, prefix: str) -> None:
+    partition = await topic(transport, f"{prefix}-times")
+    await write(transport, partition, numbers(0, 10))
+    first = numbers(4, 5).timestamps[0]
+    assert dict(await transport.offsets_for_time(partition.topic, first)) == {partition: 4}
+    assert dict(await transport.offsets_for_time(partition.topic, first + 10**6)) == {partition: 10}, "later is the end"
 
 
-async def _topic(transport: Transport, name: str) -> TopicPartition:
-    await transport.create_topic(name, 1, {})
-    return TopicPartition(name, 0)
-
-
-def _numbers(first: int, end: int) -> Batch:
-    numbers = range(first, end)
-    return Batch(
-        keys=[None] * len(numbers),
-        values=[b"%d" % number for number in numbers],
-        timestamps=[1_700_000_000_000 + number for number in numbers],
-    )
-
-
-async def _write(transport: Transport, partition: TopicPartition, batch: Batch) -> None:
-    producer = transport.producer()
-    await producer.produce(partition, batch)
-    await producer.flush()
-    await producer.close()
-
-
-async def _read(transport: Transport, partition: TopicPartition, offset: int, *, count: int) -> Batch:
-    """`count` records from `offset`, in as many reads as it takes."""
-    got = Batch(keys=[], values=[], timestamps=[], headers=[])
-    has_headers = False
+async def _check_group_offsets(transport: Transport, prefix: str) -> None:
+    partition = await topic(transport, f"{prefix}-moved")
+    await write(transport, partition, numbers(0, 10))
+    group = f"{prefix}-moved"
+    assert dict(await transport.group_offsets(f"{prefix}-nobody")) == {}, "nobody knows this group"
+    async with consumer(transport, prefix, "moved") as (member, _):
+        await values(member, 10)
+        await member.commit({partition: Committed(10, "as it was")})
+        assert dict(await member.committed([partition])) == {partition: Committed(10, "as it was")}
+    assert dict(await transport.group_offsets(group)) == {partition: 10}
+    await transport.set_group_offsets(group, {partition: 6})
+    async with consumer(transport, prefix, "moved") as (member, _):
+        assert await values(member, 4) == numbers(6, 10).values, "a group goes on where it was moved to"
+    await transport.delete_topic(partition.topic)
+    await transport.delete_topic(partition.topic)
     for _ in range(FETCHES_MAX):
-        one = await transport.read(partition, offset, max_records=1_500, max_wait_ms=MAX_WAIT_MS)
-        assert one.partition == partition
-        assert one.offsets == list(range(offset, offset + len(one.batch))), "offsets follow each other"
-        assert one.next_offset == offset + len(one.batch)
-        has_headers = has_headers or one.batch.headers is not None
-        assert got.headers is not None
-        got.headers.extend(one.batch.headers if one.batch.headers is not None else [()] * len(one.batch))
-        got.keys.extend(one.batch.keys)
-        got.values.extend(one.batch.values)
-        got.timestamps.extend(one.batch.timestamps)
-        offset = one.next_offset
-        if len(got) >= count:
-            break
-    got.headers = got.headers if has_headers else None
-    return got
-
-
-async def _fetch(consumer: TransportConsumer) -> Sequence[FetchedBatch]:
-    fetched = await consumer.fetch(max_records=1_000, max_wait_ms=MAX_WAIT_MS)
-    partitions = [one.partition for one in fetched]
-    assert len(partitions) == len(set(partitions)), "one batch per partition and fetch"
-    for one in fetched:
-        assert len(one.offsets) == len(one.batch) == len(one.batch.keys) == len(one.batch.timestamps)
-        assert one.next_offset <= one.end_offset, "the end is not before what comes next"
-    return fetched
-
-
-async def _values(consumer: TransportConsumer, count: int) -> list[bytes | None]:
-    """The next `count` values."""
-    values: list[bytes | None] = []
-    for _ in range(FETCHES_MAX):
-        for one in await _fetch(consumer):
-            values += one.batch.values
-        if len(values) >= count:
-            return values
-    raise AssertionError(f"{len(values)} records came instead of {count}: {values!r}")
-
-
-async def _until_ends(consumer: TransportConsumer, partitions: set[TopicPartition]) -> dict[TopicPartition, int]:
-    ends: dict[TopicPartition, int] = {}
-    for _ in range(FETCHES_MAX):
-        for one in await _fetch(consumer):
-            if one.next_offset == one.end_offset:
-                ends[one.partition] = one.end_offset
-        if ends.keys() == partitions:
-            return ends
-    raise AssertionError(f"of {sorted(partitions)} only {sorted(ends)} said that their end was reached")
-
-
-async def _until(holds: Callable[[], bool], *consumers: TransportConsumer) -> None:
-    """Let members fetch until the group has come to rest."""
-    for _ in range(FETCHES_MAX):
-        if holds():
+        if await transport.partition_count(partition.topic) is None:
             return
-        await asyncio.gather(*(_fetch(consumer) for consumer in consumers))
-    raise AssertionError("the group did not come to rest")
-
-
-async def _expect_error(work: Awaitable[object], what: str) -> None:
-    text = None
-    try:
-        await work
-    except TransportError as error:
-        text = str(error)
-    assert text is not None, f"it must be a TransportError to {what}"
-    assert text, "a TransportError needs a text"
+    raise AssertionError("a topic that was deleted is gone")
