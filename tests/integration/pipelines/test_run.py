@@ -117,7 +117,7 @@ def test_a_second_run_continues_where_the_first_ended(start, tmp_path, numbers):
             ["--broker", "embedded://?compresion=zstd"],
             "transport embedded has no such setting; did you mean compression?",
         ),
-        (COUNT + "run(numbers, numbers)\n", [], "2 pipelines have this name"),
+        (COUNT + "run(numbers, Pipeline(numbers.name).source('x').sink('y'))\n", [], "2 steps are called source"),
         (
             COUNT + "run(big, once=True)\n",
             [],
@@ -257,7 +257,7 @@ def test_metrics_are_served_while_it_runs(start, tmp_path, unused_port):
     }
     assert samples["mainstem_pipeline_records_in_total", "map_batches", "memory"] == 5000
     assert samples["mainstem_pipeline_records_out_total", "source", "memory"] == 6000
-    assert samples["mainstem_pipeline_watermark_seconds", "window", ""] == 4.999
+    assert samples["mainstem_pipeline_watermark_seconds", "", ""] == 4.999
     assert any(family.name == "kafka_brokers" for family in families), "the embedded broker's are there too"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,9 +16,10 @@ from mainstem.api.context import PluginContext
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport
 from mainstem.app.plugins import PluginManager
-from mainstem.pipeline.engine.assemble import RunSettings, assemble
-from mainstem.pipeline.engine.engine import Engine, EngineSettings
-from mainstem.pipeline.errors import PipelineError
+from mainstem.pipeline.engine.assemble import assemble
+from mainstem.pipeline.engine.engine import Engine
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.memory import empty_batch, memory_sink
 from mainstem.pipeline.plan.aggregates import Count
 from mainstem.pipeline.plan.pipeline import Pipeline
@@ -100,26 +102,36 @@ async def test_workers_share_partitions_and_take_over_what_another_leaves(cluste
     assert sorted(out.values) == list(range(400)), "a clean hand-over repeats nothing"
 
 
-async def test_a_window_refuses_a_second_worker_and_the_first_stays_whole(cluster, new_topic, fresh_name):
+async def test_windows_move_with_their_state_when_workers_come_and_go(cluster, new_topic, fresh_name):
+    """Records of a key meet wherever they were read; each window is told once, with all of its records."""
     topic, out = new_topic(2), empty_batch()
     plan = (
         Pipeline(fresh_name())
         .source(topic)
-        .key_by(lambda value: "all")
+        .map(int)
+        .key_by(lambda value: value % 5, field="rest")
         .window(Tumbling(100), grace=1_000)
         .aggregate(n=Count())
         .sink(connector=memory_sink(out))
     )
     for partition in range(2):
-        cluster.produce(topic, partition, range(300))
+        cluster.produce(topic, partition, range(600))
     async with cluster.worker(plan) as (first, running):
-        await until(lambda: first.counters.records_read >= 600, "the first worker reads everything")
-        async with cluster.worker(plan) as (_, refused):
-            with pytest.raises(PipelineError, match="has another member, which holds 1 of 2 partitions"):
-                await asyncio.wait_for(refused, DEADLINE_S)
+        await until(lambda: first.counters.records_read >= 1_200, "the first worker reads everything")
+        async with cluster.worker(plan) as (second, other):
+            await until(lambda: bool(second.counters.lag), "the second worker has partitions")
+            for partition in range(2):
+                cluster.produce(topic, partition, range(600, 1_600))
+            await until(lambda: len(out) >= 25, "both tell windows")
+            assert second.counters.records_read > 0
+            assert not other.done()
         for partition in range(2):
-            cluster.produce(topic, partition, range(300, 2_000))
-        await until(lambda: len(out) >= 9, "the first worker goes on")
+            cluster.produce(topic, partition, range(1_600, 2_500))
+        await until(lambda: len(out) >= 70, "the first worker goes on with what the second had")
         assert not running.done()
-    results = {(value["window_start"] - 1_700_000_000_000) // 100: value["n"] for value in out.values}
-    assert results == dict.fromkeys(range(9), 200)
+    told = Counter(
+        ((value["window_start"] - 1_700_000_000_000) // 100, value["rest"], value["n"]) for value in out.values
+    )
+    assert set(told.values()) == {1}, "told once"
+    assert {key[:2] for key in told} >= {(start, rest) for start in range(14) for rest in range(5)}
+    assert {key[2] for key in told} == {40}, "with all of its records"

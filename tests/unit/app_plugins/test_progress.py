@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 def counters(read: int, total: int | None) -> PipelineCounters:
     made = PipelineCounters("load")
-    made.source_stage = "source"
+    made.source_stages = ["source"]
     made.stage("source").count("split", read, read)
     made.records_total = total
     return made

@@ -10,7 +10,7 @@ from mainstem.api.batch import SourceBatch
 from mainstem.api.connector import Source, Split
 from mainstem.model.errors import MainstemError
 from mainstem.pipeline.engine.provenance import SourceOrigin
-from mainstem.pipeline.engine.stages import GuardedStage, StoppedAt
+from mainstem.pipeline.engine.stages import Guarded, StoppedAt
 from mainstem.pipeline.engine.task import Mail, Task
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.stateless import keep
@@ -22,7 +22,7 @@ READS_AT_ONCE = 4
 class ConnectorMail:
     """Opened by the task: event times are read there, because a policy may have to settle records without one."""
 
-    def __init__(self, entry: str, read: SourceBatch, timestamp: Selector | None, stage: GuardedStage) -> None:
+    def __init__(self, entry: str, read: SourceBatch, timestamp: Selector | None, stage: Guarded) -> None:
         self._entry = entry
         self._read = read
         self._timestamp = timestamp
@@ -65,7 +65,7 @@ class ConnectorReader:
         source: Source,
         task: Task,
         *,
-        stage: GuardedStage,
+        stage: Guarded,
         timestamp: Selector | None,
         once: bool,
         max_records: int,

@@ -27,7 +27,7 @@ from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce, WorkerP
 from mainstem.pipeline.engine.routes import RepartitionRoute, Route
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.stage_factory import StageFactory, dead_letter_topics, may_wait, open_outputs
-from mainstem.pipeline.engine.stages import GuardedStage, StoppedAt
+from mainstem.pipeline.engine.stages import Guarded, StoppedAt
 from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.engine.task_factory import TaskFactory
 from mainstem.pipeline.engine.topology import Section, Topology, cut
@@ -243,7 +243,7 @@ class Engine:
         for section in topology.sections:
             for node in section.entries:
                 step = node.step
-                decoder = GuardedStage(step.name, self.counters.stage(step.name), stages.guard(step))
+                decoder = Guarded(step.name, stages.guard(step))
                 if isinstance(step, steps.TopicSource):
                     for topic in step.topics:
                         routes[topic] = Route(
@@ -280,7 +280,7 @@ class Engine:
         return ConnectorReader(
             spec.open_source(connector_config(spec, step), self._context),
             task,
-            stage=GuardedStage(step.name, self.counters.stage(step.name), stages.guard(step)),
+            stage=Guarded(step.name, stages.guard(step)),
             timestamp=step.timestamp,
             once=self._settings.once,
             max_records=self._settings.batch_records,

@@ -11,7 +11,7 @@ from mainstem.api.transport import FetchedBatch
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.provenance import SourceOrigin
 from mainstem.pipeline.engine.repartitioning import Run, Told, runs
-from mainstem.pipeline.engine.stages import GuardedStage
+from mainstem.pipeline.engine.stages import Guarded
 from mainstem.pipeline.engine.task import Mail, Mark
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.stateless import keep, slice_of
@@ -26,7 +26,7 @@ class Route:
         topic: str,
         section: str,
         entry: str,
-        decoder: GuardedStage,
+        decoder: Guarded,
         *,
         key: Serializer,
         value: Serializer,

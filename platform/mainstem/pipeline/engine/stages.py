@@ -6,6 +6,7 @@ without state, and outputs, are one object for all tasks of a worker; stages wit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Follower(NamedTuple):
     port: str
 
 
-class Stage:
+class Stage(ABC):
     """`followers` by the port by which a batch leaves."""
 
     def __init__(self, name: str, counters: StageCounters) -> None:
@@ -43,9 +44,9 @@ class Stage:
         self.counters = counters
         self.followers: dict[str, list[Follower]] = {}
 
+    @abstractmethod
     async def take(self, packet: Packet, port: str) -> None:
         """Raises: StageFailure wrapped in StoppedAt."""
-        raise NotImplementedError
 
     async def pass_on(self, packet: Packet, port: str = MAIN) -> None:
         followers = self.followers.get(port)
@@ -82,19 +83,28 @@ class MergeStage(Stage):
         await self.pass_on(packet)
 
 
-class GuardedStage(Stage):
-    def __init__(self, name: str, counters: StageCounters, guard: Guard) -> None:
-        super().__init__(name, counters)
+class Guarded:
+    """What has a name in errors, and a policy for records that it cannot take."""
+
+    def __init__(self, name: str, guard: Guard) -> None:
+        self.name = name
         self.guard = guard
 
     def stopped(self, failure: StageFailure, origin: Origin) -> StoppedAt:
         return StoppedAt(self.name, origin.place(failure.index), failure)
 
     async def settle(self, batch: Batch, index: int, error: BaseException, origin: Origin, again: Any) -> Any:
+        """See `Guard.settle`. Raises: StoppedAt."""
         try:
             return await self.guard.settle(Failed(batch, index, origin, error), again)
         except StageFailure as failure:
             raise self.stopped(failure, origin) from error
+
+
+class GuardedStage(Guarded, Stage):
+    def __init__(self, name: str, counters: StageCounters, guard: Guard) -> None:
+        Stage.__init__(self, name, counters)
+        Guarded.__init__(self, name, guard)
 
 
 class Called(NamedTuple):

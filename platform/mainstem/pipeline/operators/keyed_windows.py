@@ -5,6 +5,7 @@ The store has one entry per key, a list of windows in order of time. A heap says
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ class Closed(NamedTuple):
     result: Result
 
 
-class KeyedWindows:
+class KeyedWindows(ABC):
     """Subclasses say how a record changes the windows of its key, and which of them are final."""
 
     def __init__(self, step: Window) -> None:
@@ -40,24 +41,24 @@ class KeyedWindows:
 
     # For subclasses.
 
+    @abstractmethod
     def _add(
         self, held: list[Any], key: Any, time: int, columns: list[list[Any]], row: int, watermark_ms: int
     ) -> list[Result] | None:
         """Take a record in; returns the windows that it changed as results, None if it is late. Raises: StageFailure
         with nothing changed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _due_at(self, window: Any) -> int:
         """The watermark at which `_close` has something to do with a window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _results(self, key: Any, held: list[Any]) -> list[Result]:
         """Of all windows of a key that are open."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, key: Any, held: list[Any], watermark_ms: int) -> list[Closed]:
         """Take out of a key's list what is final, and what is needed no more; returns what is final, oldest first."""
-        raise NotImplementedError
 
     # Records.
 

@@ -6,6 +6,7 @@ grace. What can find no partner any more is forgotten, and told alone where the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ class Pair(NamedTuple):
     time: int
 
 
-class _StreamJoin(Quiet):
+class _StreamJoin(Quiet, ABC):
     """Subclasses say who are partners."""
 
     def __init__(self, function: Callable[[Any, Any], Any], kind: str, grace_ms: int) -> None:
@@ -45,16 +46,17 @@ class _StreamJoin(Quiet):
         self._keeps = {LEFT_SIDE: kind in ("left", "outer"), RIGHT_SIDE: kind == "outer"}
         self._grace_ms = grace_ms
 
+    @abstractmethod
     def _stretch_ms(self) -> int:
-        raise NotImplementedError
+        """See the class."""
 
+    @abstractmethod
     def _partners(self, side: int, key: Any, time: int) -> Iterator[list[Any]]:
         """Records of the other side."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _needed_until(self, side: int) -> int:
         """How much older than the watermark less grace a record may be and still find a partner."""
-        raise NotImplementedError
 
     @property
     def delay_ms(self) -> int:
