@@ -203,8 +203,11 @@ class Engine:
         async def leaving(going: Any) -> None:
             await worker.leaving(going)
 
+        async def lost(gone: Any) -> None:
+            await worker.lost(gone)
+
         membership = Membership(
-            self._transport, places.find, factory, leaving, lambda: self._random.getrandbits(63), self._clock
+            self._transport, places.find, factory, leaving, lost, lambda: self._random.getrandbits(63), self._clock
         )
         parts = WorkerParts(
             transport=self._transport,
