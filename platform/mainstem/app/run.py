@@ -55,6 +55,8 @@ def run(
     data: Path | str | None = None,
     metrics_port: int | None = None,
     once: bool | None = None,
+    exactly_once: bool | None = None,
+    workers: int | None = None,
 ) -> list[Summary]:
     """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
 
@@ -68,6 +70,8 @@ def run(
             "data": None if data is None else Path(data),
             "metrics_port": metrics_port,
             "once": once,
+            "exactly_once": exactly_once,
+            "workers": workers,
         }
         options = from_arguments(RunOptions(), given)
         if sys._getframe(1).f_globals.get("__name__") == "__main__":
@@ -108,7 +112,7 @@ async def run_async(
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
         node = None if broker is None else broker.local_node
         transport = await _open_transport(options, plugins, context, node, stack)
-        settings = RunSettings(once=options.once)
+        settings = RunSettings(once=options.once, exactly_once=options.exactly_once)
         engines = [
             Engine(plan, catalog=plugins, transport=transport, context=context, settings=settings) for plan in plans
         ]
