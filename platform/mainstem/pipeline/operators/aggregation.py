@@ -9,7 +9,7 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.aggregating import Aggregates, check_keys
 from mainstem.pipeline.operators.quiet import Quiet
-from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
+from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Stores
 from mainstem.pipeline.plan.steps import Aggregation, Every
 
 ALL_TIME, PENDING = 0, 1
@@ -82,8 +82,14 @@ class AggregationOperator(Quiet):
         return [Emission(made, places=range(rows))]
 
     def on_wall_clock(self, now_ms: int) -> Iterable[Emission]:
-        if self._due_ms is None or now_ms < self._due_ms:
-            return
+        if self._due_ms is not None and now_ms >= self._due_ms:
+            yield from self._tell_pending()
+
+    def on_watermark(self, watermark_ms: int) -> Iterable[Emission]:
+        if watermark_ms >= NEVER_MS and self._due_ms is not None:
+            yield from self._tell_pending()
+
+    def _tell_pending(self) -> Iterable[Emission]:
         self._due_ms = None
         changed = list(self._store.load_all(PENDING).items())
         self._store.drop(PENDING)
