@@ -97,6 +97,11 @@ class Engine:
             await self._guard(name, connector.open())
         await self._guard("dead letters", self._dead_letters.open(dead_letter_topics(self._graph)))
 
+    @property
+    def is_busy(self) -> bool:
+        """It begins, restores state, or has records in hand."""
+        return self._worker is None or self._worker.is_busy
+
     def stop(self) -> None:
         """End the run after the batches in hand, with a checkpoint."""
         self._is_stopping = True

@@ -88,6 +88,12 @@ class Worker:
     def is_finished(self) -> bool:
         return self._parts.finishing.is_finished
 
+    @property
+    def is_busy(self) -> bool:
+        membership = self._parts.membership
+        mail = any(one.task.mailbox for one in membership.owned.values())
+        return not membership.has_assignment or bool(membership.restoring or self._drains or mail)
+
     async def start(self) -> None:
         self._parts.membership.consumer = self._parts.consumer
         await self._parts.consumer.subscribe(self._topics, self._parts.membership)
