@@ -9,24 +9,19 @@ import asyncio
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mainstem.api.context import PluginContext
-from mainstem.api.node import LocalNode
-from mainstem.api.spec import configure
-from mainstem.api.transport import Transport, TransportError, TransportSpec
-from mainstem.app.embedded import AsyncBroker
+from mainstem.api.transport import TransportError
+from mainstem.app.environment import open_environment
 from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
-from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
 from mainstem.app.run_options import RunOptions, from_arguments, from_flags
-from mainstem.app.workers import is_worker, run_workers, start_broker, worker_broker
+from mainstem.app.workers import is_worker, run_workers, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
@@ -35,19 +30,19 @@ from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.graph import Graph
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.steps import TopicSink, TopicSource
-from mainstem.runtime.clock import SystemClock
-from mainstem.telemetry.logs import get_logger
-from mainstem.telemetry.sensors import Sensors
 
-THREADS = 16
-METRICS_HOST = "127.0.0.1"
 EXIT_FAILURE = 1
 
 
+class Captured(BaseException):
+    """Ends a script at its call of `run`, for commands that only want to know its plans. Not an Exception: scripts catch those."""
+
+
 class Process:
-    """What `mainstem run` needs to know of a script that has come to its end."""
+    """What commands need to know of a script: whether it has called `run`. `captured` is a list while they want its plans."""
 
     has_run = False
+    captured: list[object] | None = None
 
 
 def run(
@@ -66,6 +61,9 @@ def run(
     ends the process with status 1; `run_async` raises it instead.
     """
     Process.has_run = True
+    if Process.captured is not None:
+        Process.captured += [pipeline, *more]
+        raise Captured
     try:
         given = {
             "broker": broker,
@@ -118,12 +116,10 @@ async def run_async(
     plans = check(pipelines, plugins)
     waits_for = feeders(plans) if options.once else {}
     async with AsyncExitStack() as stack:
-        context, broker = await _start_environment(options, plugins, stack)
+        context, broker, transport = await open_environment(options, plugins, stack)
         if broker is not None and is_interactive and not options.once:
             address = broker.bootstrap_servers
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
-        node = None if broker is None else broker.local_node
-        transport = await _open_transport(options, plugins, context, node, stack)
         instance = stack.enter_context(claimed_instance(options.data)) if options.exactly_once else ""
         engines = [
             Engine(
@@ -150,41 +146,6 @@ async def run_async(
             watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
             stack.callback(watching.cancel)
         return await _run_engines(engines, waits_for)
-
-
-async def _start_environment(
-    options: RunOptions, plugins: PluginManager, stack: AsyncExitStack
-) -> tuple[PluginContext, AsyncBroker | None]:
-    sensors = Sensors()
-    broker: AsyncBroker | None = None
-    scheme = options.broker_parts[0]
-    if plugins.find(TransportSpec, scheme).needs_local_node:
-        broker = await start_broker(options, plugins)
-        stack.push_async_callback(broker.close)
-        sensors = broker.node.sensors
-    executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-pipeline")
-    stack.callback(executor.shutdown)
-    if options.metrics_port is not None:
-        endpoint = MetricsEndpoint(sensors, plugins)
-        await endpoint.start(METRICS_HOST, options.metrics_port)
-        stack.push_async_callback(endpoint.close)
-    log = get_logger("mainstem.pipeline")
-    return PluginContext(clock=SystemClock(), log=log, executor=executor, sensor=sensors), broker
-
-
-async def _open_transport(
-    options: RunOptions,
-    plugins: PluginManager,
-    context: PluginContext,
-    node: LocalNode | None,
-    stack: AsyncExitStack,
-) -> Transport:
-    scheme, address, settings = options.broker_parts
-    spec = plugins.find(TransportSpec, scheme)
-    transport = spec.open(configure(spec.config, settings, owner=f"transport {scheme}"), context, address, node)
-    await transport.open()
-    stack.push_async_callback(transport.close)
-    return transport
 
 
 def feeders(plans: Sequence[Graph]) -> Mapping[str, set[str]]:
