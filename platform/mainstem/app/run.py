@@ -6,6 +6,7 @@ The same script runs as `python script.py [flags]` and as `mainstem run script.p
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from mainstem.api.context import PluginContext
 from mainstem.api.node import LocalNode
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport, TransportError, TransportSpec
+from mainstem.app.broker_client import BOOTSTRAP, client_properties, transport_settings
 from mainstem.app.embedded import AsyncBroker
 from mainstem.app.loops import new_event_loop
 from mainstem.app.metrics_endpoint import MetricsEndpoint
@@ -52,6 +54,7 @@ def run(
     pipeline: Pipeline[Any],
     *more: Pipeline[Any],
     broker: str | None = None,
+    broker_config: Path | str | None = None,
     data: Path | str | None = None,
     metrics_port: int | None = None,
     once: bool | None = None,
@@ -65,6 +68,7 @@ def run(
     try:
         given = {
             "broker": broker,
+            "broker_config": None if broker_config is None else Path(broker_config),
             "data": None if data is None else Path(data),
             "metrics_port": metrics_port,
             "once": once,
@@ -162,8 +166,13 @@ async def _open_transport(
     node: LocalNode | None,
     stack: AsyncExitStack,
 ) -> Transport:
-    scheme, address, settings = options.broker_parts
+    scheme, address, from_url = options.broker_parts
     spec = plugins.find(TransportSpec, scheme)
+    settings: Mapping[str, Any] = from_url
+    if not spec.needs_local_node or options.broker_config is not None:
+        properties = client_properties(options.broker_config, os.environ)
+        address = address or properties.get(BOOTSTRAP, "")
+        settings = transport_settings(spec.config, scheme, properties, from_url)
     transport = spec.open(configure(spec.config, settings, owner=f"transport {scheme}"), context, address, node)
     await transport.open()
     stack.push_async_callback(transport.close)
