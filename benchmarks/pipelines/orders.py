@@ -147,11 +147,12 @@ class TotalsTopic:
         self._consumer.assign([TopicPartition(self._topic, number, OFFSET_END) for number in range(PARTITIONS)])
         delays: list[float] = []
         while not is_over():
-            message = self._consumer.poll(0.05)
-            if message is not None and message.error() is None:
-                at = orjson.loads(message.value())["at"]
-                if at:
-                    delays.append((time.time() - at) * 1000)
+            first = self._consumer.poll(0.05)
+            messages = [] if first is None else [first, *self._consumer.consume(1_000, 0)]
+            now = time.time()
+            for message in messages:
+                if message.error() is None and (at := orjson.loads(message.value())["at"]):
+                    delays.append((now - at) * 1000)
         return delays
 
     def close(self) -> None:
@@ -159,8 +160,9 @@ class TotalsTopic:
 
 
 def send_steadily(bootstrap: str, topic: str, per_second: int, seconds: float) -> None:
-    """Orders that say when they were made, `per_second` of them in millisecond steps."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "log_level": 0})
+    """Orders that say when they were made, `per_second` of them in millisecond steps, each sent after a
+    millisecond at most: without that pause every order would be a request, and the broker the bottleneck."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1, "log_level": 0})
     per_step = per_second // 1_000
     began = time.perf_counter()
     stream = orders(int(per_second * seconds))

@@ -42,10 +42,8 @@ def _value(medians: Medians, one: System) -> float | None:
 
 def _verdict(medians: Medians, one: System) -> str:
     value = _value(medians, one)
-    if value is None:
+    if value is None or one.bar is None:
         return medians.note(one.cell, one.name).replace("\n", " ").replace("|", "/")[:160]
-    if one.bar is None:
-        return ""
     return "passed" if (value >= one.bar if one.cell == THROUGHPUT else value <= one.bar) else "missed"
 
 
