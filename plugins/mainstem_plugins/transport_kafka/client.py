@@ -28,6 +28,8 @@ CONSUMER_PROPERTIES: dict[str, str | int | bool] = {
     # Eager: everything is revoked before a new set is assigned, as api.transport.RebalanceListener promises.
     "partition.assignment.strategy": "range,roundrobin",
     "isolation.level": "read_committed",
+    # How soon librdkafka asks again after its queue was full; its own second stops the reader again and again.
+    "fetch.queue.backoff.ms": 5,
 }
 GUARDED = frozenset(
     {
@@ -41,7 +43,7 @@ GUARDED = frozenset(
         "transactional.id",
         "request.required.acks",
     }
-) - {"queue.buffering.max.messages"}
+) - {"queue.buffering.max.messages", "fetch.queue.backoff.ms"}
 
 # KIP-848; confluent-kafka has no names for them.
 FENCED_MEMBER_EPOCH, STALE_MEMBER_EPOCH = 110, 113
