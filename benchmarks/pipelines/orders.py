@@ -150,9 +150,8 @@ class TotalsTopic:
             first = self._consumer.poll(0.05)
             messages = [] if first is None else [first, *self._consumer.consume(1_000, 0)]
             now = time.time()
-            for message in messages:
-                if message.error() is None and (at := orjson.loads(message.value())["at"]):
-                    delays.append((now - at) * 1000)
+            made = [orjson.loads(message.value())["at"] for message in messages if message.error() is None]
+            delays += [(now - at) * 1000 for at in made if at]
         return delays
 
     def close(self) -> None:
