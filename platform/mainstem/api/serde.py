@@ -55,10 +55,13 @@ def each(convert: Callable[[Any], T], values: Iterable[Any], unfit: tuple[type[E
     Raises: SerdeError where `convert` raised one of `unfit`.
     """
     done: list[T | None] = []
-    append = done.append
+    column = values if isinstance(values, list) else list(values)
     try:
-        for value in values:
-            append(None if value is None else convert(value))
+        if None in column:
+            done.extend(None if value is None else convert(value) for value in column)
+        else:
+            # `extend` keeps what came before an error, so the loop in C also knows the place.
+            done.extend(map(convert, column))
     except unfit as error:
         raise SerdeError(len(done), str(error) or type(error).__name__) from error
     return done

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from mainstem.api.spec import configure
 from mainstem.api.transport import Transport, TransportError, TransportSpec
 from mainstem.app.broker_client import BOOTSTRAP, client_properties, transport_settings
 from mainstem.app.embedded import AsyncBroker
+from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
 from mainstem.app.run_options import RunOptions, from_arguments, from_flags
+from mainstem.app.workers import is_worker, run_workers, start_broker, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
@@ -39,7 +42,6 @@ from mainstem.telemetry.logs import get_logger
 from mainstem.telemetry.sensors import Sensors
 
 THREADS = 16
-KAFKA_PORT = 9092
 METRICS_HOST = "127.0.0.1"
 EXIT_FAILURE = 1
 
@@ -58,6 +60,8 @@ def run(
     data: Path | str | None = None,
     metrics_port: int | None = None,
     once: bool | None = None,
+    exactly_once: bool | None = None,
+    workers: int | None = None,
 ) -> list[Summary]:
     """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
 
@@ -72,6 +76,8 @@ def run(
             "data": None if data is None else Path(data),
             "metrics_port": metrics_port,
             "once": once,
+            "exactly_once": exactly_once,
+            "workers": workers,
         }
         options = from_arguments(RunOptions(), given)
         if sys._getframe(1).f_globals.get("__name__") == "__main__":
@@ -84,6 +90,16 @@ def run(
 
 def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
     """With progress and a summary on standard error. Raises: MainstemError."""
+    if options.workers > 1 and not is_worker():
+        check(pipelines, plugins := PluginManager())
+        with asyncio.Runner() as runner:
+            status = runner.run(run_workers(options, plugins))
+        if status:
+            raise SystemExit(status)
+        return []
+    broker = worker_broker()
+    if broker is not None:
+        options = replace(options, broker=broker)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         summaries = runner.run(run_async(pipelines, options, is_interactive=True))
     print_summaries(summaries)
@@ -112,9 +128,20 @@ async def run_async(
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
         node = None if broker is None else broker.local_node
         transport = await _open_transport(options, plugins, context, node, stack)
-        settings = RunSettings(once=options.once)
+        instance = stack.enter_context(claimed_instance(options.data)) if options.exactly_once else ""
         engines = [
-            Engine(plan, catalog=plugins, transport=transport, context=context, settings=settings) for plan in plans
+            Engine(
+                plan,
+                catalog=plugins,
+                transport=transport,
+                context=context,
+                settings=RunSettings(
+                    once=options.once,
+                    exactly_once=options.exactly_once,
+                    transactional_id=f"{plan.name}-{instance}" if options.exactly_once else None,
+                ),
+            )
+            for plan in plans
         ]
         counters = [engine.counters for engine in engines]
         register(context.sensor, counters)
@@ -136,7 +163,7 @@ async def _start_environment(
     broker: AsyncBroker | None = None
     scheme = options.broker_parts[0]
     if plugins.find(TransportSpec, scheme).needs_local_node:
-        broker = await _start_broker(options, plugins)
+        broker = await start_broker(options, plugins)
         stack.push_async_callback(broker.close)
         sensors = broker.node.sensors
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-pipeline")
@@ -147,16 +174,6 @@ async def _start_environment(
         stack.push_async_callback(endpoint.close)
     log = get_logger("mainstem.pipeline")
     return PluginContext(clock=SystemClock(), log=log, executor=executor, sensor=sensors), broker
-
-
-async def _start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBroker:
-    """On Kafka's port where it is free, so that tools find it without being told; on any other where it is not."""
-    try:
-        return await AsyncBroker(data=options.data, port=KAFKA_PORT, plugins=plugins).start()
-    except ConfigError as error:
-        if error.key != "listeners":
-            raise
-    return await AsyncBroker(data=options.data, port=0, plugins=plugins).start()
 
 
 async def _open_transport(

@@ -14,6 +14,7 @@ from mainstem.model.errors import ConfigError
 
 EMBEDDED = "embedded"
 DATA = Path("mainstem-data")
+WORKERS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,8 @@ class RunOptions:
     `broker_config`: a file of client properties for `kafka://` (docs/kafka-clusters.md).
 
     `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
-    writes wait for it.
+    writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
+    processes share the work.
     """
 
     broker: str = "embedded://"
@@ -30,10 +32,14 @@ class RunOptions:
     data: Path = DATA
     metrics_port: int | None = None
     once: bool = False
+    exactly_once: bool = False
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
             raise ConfigError("metrics-port", self.metrics_port, "a port is a number from 0 to 65535")
+        if not 1 <= self.workers <= WORKERS_MAX:
+            raise ConfigError("workers", self.workers, f"a number of processes from 1 to {WORKERS_MAX}")
 
     @property
     def is_embedded(self) -> bool:
@@ -74,6 +80,14 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--data", metavar="DIR", type=Path, help=f"where the embedded broker keeps its records (default: {DATA})"
     )
     made.add_argument("--metrics-port", metavar="N", type=int, help="serve /metrics on this port of 127.0.0.1")
+    made.add_argument(
+        "--exactly-once",
+        action="store_true",
+        help="results, state and positions in one transaction (topics on both sides)",
+    )
+    made.add_argument(
+        "--workers", metavar="N", type=int, help="share the work among N processes (default: 1, this one)"
+    )
     made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
     return made
 

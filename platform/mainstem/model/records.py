@@ -70,15 +70,13 @@ def decode(data: bytes | memoryview, *, from_offset: int = 0, limit: int | None 
 
 
 def _decode_compiled(reader: Any, raw: bytes, columns: Columns) -> None:
-    offsets, timestamps = columns.offsets.append, columns.timestamps.append
-    keys, values, headers = columns.keys.append, columns.values.append, columns.headers.append
     try:
-        for record in reader(raw):
-            offsets(record.offset)
-            timestamps(record.timestamp)
-            keys(record.key)
-            values(record.value)
-            headers(record.headers)
+        records = list(reader(raw))
+        columns.offsets += [record.offset for record in records]
+        columns.timestamps += [record.timestamp for record in records]
+        columns.keys += [record.key for record in records]
+        columns.values += [record.value for record in records]
+        columns.headers += [record.headers for record in records]
     except Exception as error:
         raise CorruptRecords(f"records do not decode: {error}") from error
 

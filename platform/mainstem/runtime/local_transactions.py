@@ -7,8 +7,9 @@ epoch of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mainstem.api.node import CommittedOffset
 from mainstem.core.group.commands import CommitTransactionalOffsets, OffsetToCommit
@@ -27,6 +28,7 @@ from mainstem.runtime.partitions import Partitions
 from mainstem.runtime.transaction_verification import Answer, TransactionVerifier, Writer
 from mainstem.runtime.transactions import Transactions
 
+R = TypeVar("R")
 EPOCH_PER_TRANSACTION = 2
 NO_GENERATION = -1
 SEQUENCE = 0
@@ -61,6 +63,8 @@ class RuntimeTransactions:
         self._timeout_ms = timeout_ms
         self.producer_id = -1
         self.producer_epoch = -1
+        self._order = asyncio.Lock()
+        self._has_joined = False
 
     async def open(self) -> None:
         await self._parts.transactions.ready(self._id)
@@ -76,15 +80,41 @@ class RuntimeTransactions:
         if result.error is not ErrorCode.NONE:
             raise RequestError(result.error, f"{what} transactional id {self._id}")
         self.producer_id, self.producer_epoch = result.producer_id, result.producer_epoch
+        self._has_joined = False
 
     def _writer(self) -> Writer:
         return Writer(self._id, self.producer_id, self.producer_epoch, adds=True)
 
     async def append(self, partition: TopicPartition, batch: bytes) -> int:
+        return await self._joined(lambda: self._start_append(partition, batch))
+
+    async def _joined(self, start: Callable[[], asyncio.Future[R]]) -> R:
+        """While the markers of the transaction before are being written nothing can join the next one. Whoever writes first
+        waits for that, and the others behind it, in their order."""
+        async with self._order:
+            if self._has_joined:
+                writing = start()
+            else:
+                written = await self._try_to_join(start)
+                self._has_joined = True
+                return written
+        return await writing
+
+    async def _try_to_join(self, start: Callable[[], asyncio.Future[R]]) -> R:
+        for _ in range(TRIES_MAX):
+            try:
+                return await start()
+            except RequestError as error:
+                if error.code not in PASSING:
+                    raise
+                await asyncio.sleep(TRY_AGAIN_S)
+        return await start()
+
+    def _start_append(self, partition: TopicPartition, batch: bytes) -> asyncio.Future[int]:
+        appended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         hosted = self._parts.partitions.get(partition.topic, partition.partition)
         if hosted is None:
             raise RequestError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, str(partition))
-        appended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         sequence = read_header(memoryview(batch)).base_sequence
 
         def admitted(answers: list[Answer]) -> None:
@@ -97,7 +127,7 @@ class RuntimeTransactions:
             self._append(hosted, partition, batch, answer, appended)
 
         self._parts.verifier.admit(self._writer(), [(hosted, sequence)], admitted)
-        return await appended
+        return appended
 
     def _append(
         self,
@@ -140,11 +170,14 @@ class RuntimeTransactions:
                 for partition, committed in offsets.items()
             ),
         )
+        await self._joined(lambda: asyncio.ensure_future(self._commit_once(command)))
+
+    async def _commit_once(self, command: CommitTransactionalOffsets) -> None:
         (result,) = await settled([await self._submit_offsets(command)])
         assert isinstance(result, CommitResult)
         for entry in result.offsets:
             if entry.error is not ErrorCode.NONE:
-                raise RequestError(entry.error, f"commit {entry.topic}-{entry.partition} for group {group_id}")
+                raise RequestError(entry.error, f"commit {entry.topic}-{entry.partition} for group {command.group_id}")
 
     async def _submit_offsets(self, command: CommitTransactionalOffsets) -> CommitResult | asyncio.Future[CommitResult]:
         """Given to the group in the moment in which its log is verified, so that nothing comes in between."""

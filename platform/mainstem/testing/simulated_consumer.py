@@ -75,6 +75,10 @@ class SimulatedConsumer:
         self._listener = listener
         self._group.members.append(self)
 
+    @property
+    def is_member(self) -> bool:
+        return self in self._group.members
+
     def evict(self) -> None:
         """The group has put this member out, say because it slept: it learns so at its next fetch, or commit."""
         self._lost = list(self.assigned)

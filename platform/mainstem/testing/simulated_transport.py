@@ -9,6 +9,7 @@ real transports do.
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 
 from mainstem.api.batch import Batch
@@ -32,6 +33,7 @@ class SimulatedTopics:
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
         self.logs: dict[TopicPartition, Columns] = {}
+        self.ends: dict[TopicPartition, int] = {}
         self.counts: dict[str, int] = {}
         self.groups: dict[str, SimulatedGroup] = {}
         self.epochs: dict[str, int] = {}
@@ -47,14 +49,31 @@ class SimulatedTopics:
     def delete(self, topic: str) -> None:
         for number in range(self.counts.pop(topic, 0)):
             del self.logs[TopicPartition(topic, number)]
+            self.ends.pop(TopicPartition(topic, number), None)
 
     def append(self, partition: TopicPartition, batch: Batch) -> None:
-        log = self.logs[partition]
-        log.offsets.extend(range(len(log), len(log) + len(batch)))
+        log, end = self.logs[partition], self.ends.get(partition, 0)
+        log.offsets.extend(range(end, end + len(batch)))
+        self.ends[partition] = end + len(batch)
         log.timestamps.extend(batch.timestamps)
         log.keys.extend(batch.keys)
         log.values.extend(batch.values)
         log.headers.extend(batch.headers if batch.headers is not None else [()] * len(batch))
+
+    def compact(self, partition: TopicPartition, below: int) -> None:
+        """Of each key keep only the last record below this offset, as a cleaner would; a null value goes as well."""
+        log = self.logs[partition]
+        places = range(bisect_left(log.offsets, below))
+        last = {log.keys[place]: place for place in places}
+        gone = {place for place in places if last[log.keys[place]] != place or log.values[place] is None}
+        kept = [place for place in range(len(log)) if place not in gone]
+        self.logs[partition] = Columns(
+            offsets=[log.offsets[place] for place in kept],
+            timestamps=[log.timestamps[place] for place in kept],
+            keys=[log.keys[place] for place in kept],
+            values=[log.values[place] for place in kept],
+            headers=[log.headers[place] for place in kept],
+        )
 
     def group(self, group_id: str) -> SimulatedGroup:
         return self.groups.setdefault(group_id, SimulatedGroup(self.counts))
@@ -101,13 +120,15 @@ class SimulatedTransport:
         self.topics.delete(topic)
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
-        return {partition: (0, len(self.topics.logs[partition])) for partition in self._partitions(topic)}
+        return {partition: (0, self._end_of(partition)) for partition in self._partitions(topic)}
 
     async def offsets_for_time(self, topic: str, timestamp: int) -> Mapping[TopicPartition, int]:
         found = {}
         for partition in self._partitions(topic):
-            times = self.topics.logs[partition].timestamps
-            found[partition] = next((at for at, time in enumerate(times) if time >= timestamp), len(times))
+            log, end = self.topics.logs[partition], self._end_of(partition)
+            found[partition] = next(
+                (at for at, time in zip(log.offsets, log.timestamps, strict=True) if time >= timestamp), end
+            )
         return found
 
     async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, int]:
@@ -122,20 +143,21 @@ class SimulatedTransport:
         return self.fetched(partition, offset, max_records)
 
     def fetched(self, partition: TopicPartition, offset: int, max_records: int) -> FetchedBatch:
-        log = self.topics.logs[partition]
-        end = min(offset + max_records, len(log))
+        log, log_end = self.topics.logs[partition], self._end_of(partition)
+        first = bisect_left(log.offsets, offset)
+        end = min(first + max_records, len(log))
         batch = Batch(
-            keys=log.keys[offset:end],
-            values=log.values[offset:end],
-            timestamps=log.timestamps[offset:end],
-            headers=log.headers[offset:end] if any(log.headers[offset:end]) else None,
+            keys=log.keys[first:end],
+            values=log.values[first:end],
+            timestamps=log.timestamps[first:end],
+            headers=log.headers[first:end] if any(log.headers[first:end]) else None,
         )
         return FetchedBatch(
             partition=partition,
             batch=batch,
-            offsets=log.offsets[offset:end],
-            next_offset=max(offset, end),
-            end_offset=len(log),
+            offsets=log.offsets[first:end],
+            next_offset=log_end if end == len(log) else log.offsets[end - 1] + 1,
+            end_offset=log_end,
         )
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> SimulatedConsumer:
@@ -146,7 +168,7 @@ class SimulatedTransport:
         return self.consumers[-1]
 
     def _end_of(self, partition: TopicPartition) -> int:
-        return len(self.topics.logs[partition])
+        return self.topics.ends.get(partition, 0)
 
     def producer(self) -> SimulatedProducer:
         return SimulatedProducer(self.topics, self._step)

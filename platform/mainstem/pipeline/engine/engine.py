@@ -97,6 +97,11 @@ class Engine:
             await self._guard(name, connector.open())
         await self._guard("dead letters", self._dead_letters.open(dead_letter_topics(self._graph)))
 
+    @property
+    def is_busy(self) -> bool:
+        """It begins, restores state, or has records in hand."""
+        return self._worker is None or self._worker.is_busy
+
     def stop(self) -> None:
         """End the run after the batches in hand, with a checkpoint."""
         self._is_stopping = True
@@ -203,8 +208,11 @@ class Engine:
         async def leaving(going: Any) -> None:
             await worker.leaving(going)
 
+        async def lost(gone: Any) -> None:
+            await worker.lost(gone)
+
         membership = Membership(
-            self._transport, places.find, factory, leaving, lambda: self._random.getrandbits(63), self._clock
+            self._transport, places.find, factory, leaving, lost, lambda: self._random.getrandbits(63), self._clock
         )
         parts = WorkerParts(
             transport=self._transport,

@@ -75,13 +75,23 @@ class Finishing:
         for section in self._topology.sections:
             if section.name in self._through:
                 continue
-            tasks = [one for one in membership.owned.values() if one.task.section is section]
-            if not self._feeders_are_through(section) or not all(self._is_through(one) for one in tasks):
+            if not self._is_ready(section, membership):
                 return
             await checkpoint()
+            # The checkpoint may have found that we were put out of the group, and rolled everything back.
+            if not self._is_ready(section, membership) or not await self._others_are_through(section, membership):
+                return
             self._through.add(section.name)
             await self._note_ends(section)
         self.is_finished = True
+
+    def _is_ready(self, section: Section, membership: Membership) -> bool:
+        tasks = [one for one in membership.owned.values() if one.task.section is section]
+        return (
+            not membership.restoring
+            and self._feeders_are_through(section)
+            and all(self._is_through(one) for one in tasks)
+        )
 
     def _feeders_are_through(self, section: Section) -> bool:
         feeders = {
@@ -101,6 +111,23 @@ class Finishing:
             (positions.get(str(partition)) or 0) >= self._repartition_ends.get(partition, 0)
             for partition in one.partitions
         )
+
+    async def _others_are_through(self, section: Section, membership: Membership) -> bool:
+        """Other workers have committed all that is theirs of a section. If they died, it comes to us first."""
+        mine = {partition for one in membership.owned.values() for partition in one.partitions}
+        wanted = {partition: end for partition, end in self._ends(section).items() if partition not in mine and end > 0}
+        if not wanted:
+            return True
+        committed = await self._transport.group_offsets(self._topology.pipeline)
+        return all(committed.get(partition, 0) >= end for partition, end in wanted.items())
+
+    def _ends(self, section: Section) -> dict[TopicPartition, int]:
+        topics = set(section.topics)
+        topics |= {
+            self._topology.repartitions[node].topic for node in section.entries if node in self._topology.repartitions
+        }
+        known = {**self._targets, **self._repartition_ends}
+        return {partition: end for partition, end in known.items() if partition.topic in topics}
 
     async def _note_ends(self, section: Section) -> None:
         """How far those behind a section have to read what it wrote."""

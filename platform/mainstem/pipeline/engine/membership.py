@@ -39,7 +39,8 @@ class Place(NamedTuple):
 
 
 class Membership:
-    """`leaving(tasks)` is called before tasks go, while commits for them still count."""
+    """`leaving(tasks)` is called before tasks go, while commits for them still count, and `lost` after tasks went without
+    notice."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Membership:
         places: Callable[[TopicPartition], Place | None],
         maker: TaskMaker,
         leaving: Callable[[Sequence[Owned]], Awaitable[None]],
+        lost: Callable[[Sequence[Owned]], Awaitable[None]],
         new_owner: Callable[[], int],
         clock: Clock,
     ) -> None:
@@ -60,6 +62,7 @@ class Membership:
         self._places = places
         self._maker = maker
         self._leaving = leaving
+        self._told_lost = lost
         self._new_owner = new_owner
         self._clock = clock
 
@@ -141,7 +144,9 @@ class Membership:
         self._forget(going)
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
-        self._forget(self._going(partitions))
+        going = self._going(partitions)
+        self._forget(going)
+        await self._told_lost(going)
 
     def _going(self, partitions: Sequence[TopicPartition]) -> list[Owned]:
         ids = {place.task_id for partition in partitions if (place := self._places(partition)) is not None}

@@ -12,6 +12,10 @@ from mainstem.model.ids import TopicPartition
 
 
 class WorkerProducer(Protocol):
+    @property
+    def is_atomic(self) -> bool:
+        """A commit takes everything along that was produced, so half of a task's work must not be there then."""
+
     async def open(self) -> None: ...
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None: ...
@@ -30,6 +34,8 @@ class WorkerProducer(Protocol):
 
 class AtLeastOnce:
     """First everything is written, then the offsets are; a crash in between repeats."""
+
+    is_atomic = False
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -61,6 +67,8 @@ class AtLeastOnce:
 
 class ExactlyOnce:
     """Records and offsets become visible in one transaction (KIP-98), fenced by the consumer's membership (KIP-447)."""
+
+    is_atomic = True
 
     def __init__(self, transport: Transport, transactional_id: str) -> None:
         self._transport = transport

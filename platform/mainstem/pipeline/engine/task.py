@@ -23,7 +23,7 @@ from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.state.store import MemoryStore
 
-WATERMARKS, POSITIONS, CHECKPOINT = 0, 1, 2
+WATERMARKS, POSITIONS, CHECKPOINT, TOLD = 0, 1, 2, 3
 CURRENT = NUMBER = ""
 TELL_EVERY_MS = 100
 
@@ -107,6 +107,9 @@ class Task:
         current = kept.pop(CURRENT, BEGINNING)
         self.marks.restore(current, kept)
         self.positions.update(self.progress.load_all(POSITIONS))
+        # Whoever told it does not tell it again just because its reader is another one now.
+        for split, (watermark_ms, is_idle) in self.progress.load_all(TOLD).items():
+            self._hear(Mark(split, watermark_ms, is_idle))
 
     # Records.
 
@@ -144,12 +147,9 @@ class Task:
         read, marks = mail.read, self.marks
         if mail.marks is not None:
             for mark in mail.marks:
-                if mark.is_idle:
-                    marks.mark_idle(mark.split)
-                elif mark.watermark_ms == END:
-                    marks.finish(mark.split)
-                else:
-                    marks.observe(mark.split, mark.watermark_ms)
+                self._hear(mark)
+                self.progress.load_all(TOLD)[mark.split] = (mark.watermark_ms, mark.is_idle)
+                self.progress.touch(TOLD, (mark.split,))
             return
         if read.watermark_ms is not None:
             marks.observe(read.split, read.watermark_ms)
@@ -157,6 +157,14 @@ class Task:
             marks.observe(read.split, max(read.batch.timestamps))
         if read.at_end:
             marks.finish(read.split)
+
+    def _hear(self, mark: Mark) -> None:
+        if mark.is_idle:
+            self.marks.mark_idle(mark.split)
+        elif mark.watermark_ms == END:
+            self.marks.finish(mark.split)
+        else:
+            self.marks.observe(mark.split, mark.watermark_ms)
 
     # Time.
 

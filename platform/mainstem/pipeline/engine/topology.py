@@ -192,11 +192,14 @@ class _Layout:
         return self._tasks[front] == 1 and self._tasks[behind] == 1
 
     def problems(self) -> Iterator[str]:
+        told_of: set[int] = set()
         for node in self._graph.nodes:
-            if not isinstance(node.step, steps.Stateful):
+            section = self._root(self._section_of[node])
+            if not isinstance(node.step, steps.Stateful) or section in told_of:
                 continue
-            fixed = self._fixed_counts(self._root(self._section_of[node]))
+            fixed = self._fixed_counts(section)
             if len(set(fixed.values())) > 1:
+                told_of.add(section)
                 told = ", ".join(f"{name} has {count}" for name, count in fixed.items())
                 yield (
                     f"{node.step.name} needs all records of a key in one place, and the partitions in front of it differ: "

@@ -88,6 +88,12 @@ class Worker:
     def is_finished(self) -> bool:
         return self._parts.finishing.is_finished
 
+    @property
+    def is_busy(self) -> bool:
+        membership = self._parts.membership
+        mail = any(one.task.mailbox for one in membership.owned.values())
+        return not membership.has_assignment or bool(membership.restoring or self._drains or mail)
+
     async def start(self) -> None:
         self._parts.membership.consumer = self._parts.consumer
         await self._parts.consumer.subscribe(self._topics, self._parts.membership)
@@ -224,6 +230,8 @@ class Worker:
 
     async def _checkpoint(self) -> None:
         parts = self._parts
+        if parts.producer.is_atomic:
+            await self._finish_drains()
         owned = [one for one in parts.membership.running if not one.task.is_draining]
         await self._make_checkpoint(owned)
         self._checkpoint_ms = parts.clock.monotonic_ms()
@@ -245,14 +253,30 @@ class Worker:
         """Before tasks go to another worker: what is in hand is finished if that takes no long time, and committed. What is
         not will be read again there, which is better than to keep the group waiting."""
         await self._finish_drains(LEAVE_S)
+        is_half_done = any(one.task.is_draining for one in self._parts.membership.running)
         ready = [
             one for one in going if not one.task.is_draining and one.task.id not in self._parts.membership.restoring
         ]
         for one in going:
             await self._cancel_drain(one.task.id)
-        if ready:
+        if self._parts.producer.is_atomic and is_half_done:
+            await self._roll_back()
+        elif self._parts.producer.is_atomic:
+            await self._checkpoint()
+        elif ready:
             await self._make_checkpoint(ready)
-        for one in going:
+        await self._clear_up(going)
+
+    async def lost(self, gone: Sequence[Owned]) -> None:
+        """Tasks went without notice. What they have written must not be committed along with the others' work."""
+        for one in gone:
+            await self._cancel_drain(one.task.id)
+        await self._clear_up(gone)
+        if gone and self._parts.producer.is_atomic:
+            await self._roll_back()
+
+    async def _clear_up(self, gone: Sequence[Owned]) -> None:
+        for one in gone:
             reader = self._parts.readers.pop(one.task.id, None)
             if reader is not None:
                 await reader.close()

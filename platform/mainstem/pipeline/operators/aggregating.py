@@ -7,10 +7,12 @@ from typing import Any
 
 from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
-from mainstem.pipeline.plan.aggregates import Aggregate
+from mainstem.pipeline.plan.aggregates import Aggregate, Count, Max, Min, Sum
 from mainstem.pipeline.plan.fields import Selector, select
 
 States = list[Any]
+SHOWN_AS_THEY_ARE = frozenset({Count, Sum, Min, Max})
+"""Aggregates whose result is their state."""
 
 
 class Aggregates:
@@ -97,6 +99,27 @@ class Aggregates:
         for name, result_of, state in zip(self._names, self._result_of, states, strict=True):
             made[name] = result_of(state)
         return made
+
+    def running(self, keys: Sequence[Any], held: dict[Any, States], column: Sequence[Any], into: list[Any]) -> None:
+        """Of a single aggregate: add each value to its key and put the result as of then into `into`. What was added before an
+        error stays added, and `into` is as long as that. Raises: whatever the aggregate raises."""
+        add, result_of, name, field = self.adders[0], self._result_of[0], self._names[0], self._key_fields[0]
+        aggregate = self._aggregates[0]
+        is_its_result = type(aggregate) in SHOWN_AS_THEY_ARE
+        append = into.append
+        for key, value in zip(keys, column, strict=True):
+            states = held.get(key)
+            if states is None:
+                states = held[key] = [aggregate.initial()]
+            state = states[0]
+            if value is not None:
+                state = states[0] = add(state, value)
+            append({field: key, name: state if is_its_result else result_of(state)})
+
+    @property
+    def is_single(self) -> bool:
+        """One aggregate over one key field: `running` can be used."""
+        return len(self._aggregates) == 1 and len(self._key_fields) == 1
 
     def window_result(self, key: Any, start_ms: int, end_ms: int, states: States) -> dict[str, Any]:
         fields = self._key_fields

@@ -9,7 +9,7 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.aggregating import Aggregates, check_keys
 from mainstem.pipeline.operators.quiet import Quiet
-from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
+from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Stores
 from mainstem.pipeline.plan.steps import Aggregation, Every
 
 ALL_TIME, PENDING = 0, 1
@@ -41,28 +41,24 @@ class AggregationOperator(Quiet):
             raise
         held = self._store.load(ALL_TIME, touched)
         results: list[Any] = []
-        result, initial, add_row = aggregates.result, aggregates.initial, aggregates.add_row
-        single = aggregates.adders[0] if len(columns) == 1 else None
-        column = columns[0]
+        self._store.touch(ALL_TIME, touched)
         row = 0
         try:
-            for row, key in enumerate(keys):
-                states = held.get(key)
-                if states is None:
-                    states = held[key] = initial()
-                if single is not None and self._every_ms is None:
-                    value = column[row]
-                    if value is not None:
-                        states[0] = single(states[0], value)
-                else:
-                    add_row(states, columns, row)
-                if self._every_ms is None:
-                    results.append(result(key, states))
+            if aggregates.is_single and self._every_ms is None:
+                aggregates.running(keys, held, columns[0], results)
+                row = len(keys)
+            else:
+                for row, key in enumerate(keys):
+                    states = held.get(key)
+                    if states is None:
+                        states = held[key] = aggregates.initial()
+                    aggregates.add_row(states, columns, row)
+                    if self._every_ms is None:
+                        results.append(aggregates.result(key, states))
         except Exception as error:  # an aggregate may be a user's own, and values of types that do not add up
-            self._store.touch(ALL_TIME, touched)
-            told = error if isinstance(error, StageFailure) else self._told(error, column[row], row)
+            row = len(results) if self._every_ms is None else row
+            told = error if isinstance(error, StageFailure) else self._told(error, columns[0][row], row)
             raise StageFailure(str(told), row, applied=self._emissions(batch, results, row, moment)) from error
-        self._store.touch(ALL_TIME, touched)
         return self._emissions(batch, results, len(keys), moment)
 
     def _told(self, error: Exception, value: Any, row: int) -> StageFailure:
@@ -86,8 +82,14 @@ class AggregationOperator(Quiet):
         return [Emission(made, places=range(rows))]
 
     def on_wall_clock(self, now_ms: int) -> Iterable[Emission]:
-        if self._due_ms is None or now_ms < self._due_ms:
-            return
+        if self._due_ms is not None and now_ms >= self._due_ms:
+            yield from self._tell_pending()
+
+    def on_watermark(self, watermark_ms: int) -> Iterable[Emission]:
+        if watermark_ms >= NEVER_MS and self._due_ms is not None:
+            yield from self._tell_pending()
+
+    def _tell_pending(self) -> Iterable[Emission]:
         self._due_ms = None
         changed = list(self._store.load_all(PENDING).items())
         self._store.drop(PENDING)

@@ -9,7 +9,7 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.aggregating import Aggregates, check_keys
 from mainstem.pipeline.operators.quiet import Quiet
-from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
+from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Stores
 from mainstem.pipeline.operators.window_results import Result, by_record, by_time
 from mainstem.pipeline.plan.steps import Every, Window
 from mainstem.pipeline.plan.windows import CountWindow
@@ -75,8 +75,14 @@ class CountWindows(Quiet):
         return Result(key, value, window[NEWEST], row)
 
     def on_wall_clock(self, now_ms: int) -> Iterator[Emission]:
-        if self._due_ms is None or now_ms < self._due_ms:
-            return
+        if self._due_ms is not None and now_ms >= self._due_ms:
+            yield from self._tell_pending()
+
+    def on_watermark(self, watermark_ms: int) -> Iterator[Emission]:
+        if watermark_ms >= NEVER_MS and self._due_ms is not None:
+            yield from self._tell_pending()
+
+    def _tell_pending(self) -> Iterator[Emission]:
         self._due_ms = None
         keys = list(self._pending)
         self._pending.clear()

@@ -14,12 +14,10 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.operators.aggregating import check_keys
 from mainstem.pipeline.operators.quiet import Quiet
-from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
+from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Stores
 from mainstem.pipeline.operators.stateless import pick
 from mainstem.pipeline.plan.fields import select
 from mainstem.pipeline.plan.steps import Deduplicate
-
-NEVER_MS = 1 << 61
 
 
 class Deduplication(Quiet):

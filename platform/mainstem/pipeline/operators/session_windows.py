@@ -32,7 +32,9 @@ class SessionWindows(KeyedWindows):
         self, held: list[Any], key: Any, time: int, columns: list[list[Any]], row: int, watermark_ms: int
     ) -> list[Result] | None:
         gap = self._gap_ms
-        near = [one for one in held if one[FIRST] - gap < time < one[LAST] + gap]
+        # What is final by now may still be here, because the watermark is acted on behind a batch; it takes nothing more.
+        still_open = [one for one in held if self._due_at(one) > watermark_ms]
+        near = [one for one in still_open if one[FIRST] - gap < time < one[LAST] + gap]
         made: list[Any] = [time, time, self._aggregates.initial()]
         for one in near:
             made = [min(made[FIRST], one[FIRST]), max(made[LAST], one[LAST]), made[STATES]]

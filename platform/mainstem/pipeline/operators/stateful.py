@@ -21,6 +21,9 @@ from mainstem.api.batch import Batch
 from mainstem.pipeline.plan.steps import MAIN
 from mainstem.pipeline.state.store import Store
 
+NEVER_MS = 1 << 61
+"""No event time comes so far; see `engine.watermarks.END`."""
+
 
 class Emission(NamedTuple):
     """Records that a step made. `places[i]` is the place in the processed batch that record `i` came from; None where it
@@ -73,7 +76,8 @@ class StatefulOperator(Protocol):
     def process(self, batch: Batch, port: str, moment: Moment) -> Iterable[Emission]:
         """Raises: StageFailure. Consumed completely before anything else is called."""
 
-    def on_watermark(self, watermark_ms: int) -> Iterable[Emission]: ...
+    def on_watermark(self, watermark_ms: int) -> Iterable[Emission]:
+        """NEVER_MS and above: a bounded run has ended."""
 
     def on_wall_clock(self, now_ms: int) -> Iterable[Emission]: ...
 

@@ -24,6 +24,8 @@ from mainstem.pipeline.state.store import Place
 _GROUP = struct.Struct(">Q")
 _SIGN = 1 << 63
 GROUP_BYTES = 8
+TYPED_GROUP = 0
+"""Where a step keeps states of its type; others hold what it needs beside them, such as timers."""
 
 
 class StateError(MainstemError):
@@ -69,7 +71,7 @@ class StateCodec:
     def read(self, place: Place, data: bytes) -> Any:
         """Raises: StateError."""
         try:
-            return self._typed(data)
+            return (self._typed if place.group == TYPED_GROUP else self._decode)(data)
         except msgspec.DecodeError as error:
             raise StateError(
                 f"step {self.step}: the stored state of key {place.key!r:.60} does not fit its type any more: {error}. Give new "

@@ -61,10 +61,15 @@ async def _check_many(transport: Transport, prefix: str) -> None:
                 for start in range(first, first + 600, 200):
                     await producer.produce(TopicPartition(name, number), numbers(start, start + 200))
             await producer.commit({}, member)
+        for first in range(1800, 1840):  # one right after the other
+            await producer.begin()
+            await producer.produce(TopicPartition(name, 0), numbers(first, first + 1))
+            await producer.produce(TopicPartition(name, 1), numbers(first, first + 1))
+            await producer.commit({}, member)
     await producer.close()
     for number in range(2):
-        got = await read(transport, TopicPartition(name, number), 0, count=1800, is_dense=False)
-        assert got.values == numbers(0, 1800).values, "records keep their order"
+        got = await read(transport, TopicPartition(name, number), 0, count=1840, is_dense=False)
+        assert got.values == numbers(0, 1840).values, "records keep their order"
 
 
 async def _check_fencing(open_transport: Callable[[], Awaitable[Transport]], transport: Transport, prefix: str) -> None:

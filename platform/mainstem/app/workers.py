@@ -1,0 +1,89 @@
+"""`--workers N`: the same script in N processes that share a consumer group.
+
+This process starts them, passes signals on, and ends with the first status that is not 0, after the others were stopped. With the
+embedded broker it is the broker, and the workers reach it over its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+
+from mainstem.app.embedded import AsyncBroker
+from mainstem.app.plugins import PluginManager
+from mainstem.app.run_options import RunOptions
+from mainstem.model.errors import ConfigError
+
+WORKER = "MAINSTEM_WORKER"
+WORKER_BROKER = "MAINSTEM_WORKER_BROKER"
+KAFKA_PORT = 9092
+
+
+def is_worker(environment: Mapping[str, str] = os.environ) -> bool:
+    """This process was started by one that has `--workers`."""
+    return WORKER in environment
+
+
+def worker_broker(environment: Mapping[str, str] = os.environ) -> str | None:
+    return environment.get(WORKER_BROKER)
+
+
+async def start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBroker:
+    """On Kafka's port where it is free, so that tools find it without being told; on any other where it is not."""
+    try:
+        return await AsyncBroker(data=options.data, port=KAFKA_PORT, plugins=plugins).start()
+    except ConfigError as error:
+        if error.key != "listeners":
+            raise
+    return await AsyncBroker(data=options.data, port=0, plugins=plugins).start()
+
+
+async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
+    """The status to end with. Raises: ConfigError, PluginError."""
+    environment = dict(os.environ)
+    async with AsyncExitStack() as stack:
+        if options.is_embedded:
+            broker = await start_broker(options, plugins)
+            stack.push_async_callback(broker.close)
+            environment[WORKER_BROKER] = f"kafka://{broker.bootstrap_servers}"
+        print(f"{options.workers} workers share the work", file=sys.stderr)  # noqa: T201 - what the user asked for
+        processes = [
+            await asyncio.create_subprocess_exec(
+                sys.executable, *sys.orig_argv[1:], env={**environment, WORKER: str(number)}
+            )
+            for number in range(options.workers)
+        ]
+        _pass_signals_on(processes, stack)
+        return await _until_all_ended(processes)
+
+
+async def _until_all_ended(processes: Sequence[asyncio.subprocess.Process]) -> int:
+    waiting = {asyncio.ensure_future(process.wait()) for process in processes}
+    status = 0
+    while waiting:
+        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        failed = [one.result() for one in ended if one.result() != 0]
+        if failed and status == 0:
+            status = failed[0]
+            _send(processes, signal.SIGTERM)
+    return status if status >= 0 else 128 - status
+
+
+def _pass_signals_on(processes: Sequence[asyncio.subprocess.Process], stack: AsyncExitStack) -> None:
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":
+        return  # a console's Ctrl-C reaches all of its processes anyway
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _send, processes, number)
+        stack.callback(loop.remove_signal_handler, number)
+
+
+def _send(processes: Sequence[asyncio.subprocess.Process], number: int) -> None:
+    for process in processes:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)

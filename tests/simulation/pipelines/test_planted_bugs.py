@@ -1,0 +1,103 @@
+"""Bugs that were planted in the engine: the simulation must find each within a few hundred seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from planted_bugs import find_planted_bug
+
+from mainstem.api.transport import Committed
+from mainstem.pipeline.engine.checkpoints import Checkpoints, Owned
+from mainstem.pipeline.engine.membership import Membership
+from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce
+from mainstem.pipeline.engine.restoring import Restore
+from mainstem.pipeline.engine.task import Task
+from mainstem.pipeline.engine.worker import Worker
+from mainstem.pipeline.state.changelog import Change, Replay
+
+SEEDS = 300
+
+
+async def commits_before_it_flushes(self: Any, offsets: Any, consumer: Any) -> None:
+    if offsets and consumer is not None:
+        await consumer.commit(offsets)
+    await self.flush()
+
+
+def believes_every_entry(self: Any, batch: Any, offsets: Any) -> list[Change]:
+    self.is_complete = True
+    return [Change(key, value and value[12:]) for key, value in zip(batch.keys, batch.values, strict=True)]
+
+
+def repairs_nothing(self: Any) -> None:
+    pass
+
+
+async def keeps_what_it_has_lost(self: Any, partitions: Any) -> None:
+    pass
+
+
+async def commits_what_lost_tasks_wrote(self: Any, gone: Any) -> None:
+    await self._clear_up(gone)
+
+
+def forgets_the_watermark(self: Any) -> None:
+    self.positions.update(self.progress.load_all(1))
+
+
+async def leaves_without_a_checkpoint_and_commits_later(self: Any, going: Any) -> None:
+    consumer = self._parts.consumer
+    await consumer.commit(
+        {p: position_of(one, p) for one in going for p in one.partitions if one.task.positions.get(str(p)) is not None}
+    )
+    await self._clear_up(going)
+
+
+def position_of(one: Owned, partition: Any) -> Any:
+    return Committed(one.task.positions[str(partition)])
+
+
+async def writes_no_state(self: Any, one: Any, mine: Any) -> Any:
+    for kept in one.kept.values():
+        kept.store.take_changes()
+    return await TRUE_WRITE(self, one, mine)
+
+
+TRUE_WRITE = Checkpoints._write_state
+
+
+async def begins_a_transaction_for_the_offsets_alone(self: Any, offsets: Any, consumer: Any) -> None:
+    if self._has_begun:
+        self._has_begun = False
+        await self._producer.commit({}, consumer)
+    await TRUE_COMMIT(self, offsets, consumer)
+
+
+TRUE_COMMIT = ExactlyOnce.commit
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "bug", "kind", "exactly_once"),
+    [
+        (AtLeastOnce, "commit", commits_before_it_flushes, "records", False),
+        (Replay, "take", believes_every_entry, "totals", False),
+        (Restore, "_repair", repairs_nothing, "totals", False),
+        (Membership, "lost", keeps_what_it_has_lost, "totals", False),
+        (Worker, "lost", commits_what_lost_tasks_wrote, "records", True),
+        (Task, "restored", forgets_the_watermark, "windows", False),
+        (Worker, "leaving", leaves_without_a_checkpoint_and_commits_later, "totals", False),
+        (Checkpoints, "_write_state", writes_no_state, "totals", True),
+        (ExactlyOnce, "commit", begins_a_transaction_for_the_offsets_alone, "moved-totals", True),
+        (Membership, "_start_restore", None, "totals", True),
+    ],
+)
+def test_the_simulation_finds(simulate_one, monkeypatch, owner, name, bug, kind, exactly_once):
+    if bug is None:
+        bug = starts_from_nothing
+    monkeypatch.setattr(owner, name, bug)
+    find_planted_bug(lambda seed: simulate_one(seed, exactly_once=exactly_once, kind=kind), range(SEEDS), bug.__name__)
+
+
+def starts_from_nothing(self: Any, task_id: Any, one: Any, committed: Any) -> None:
+    self.restoring[task_id] = Restore(self._transport, one.changelog, one.kept, None, self._clock)
