@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test conformance chaos lint types layers bench soak clean format
+.PHONY: help venv demo test conformance chaos lint types layers bench bench-pipelines soak clean format
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mainstem needs Python 3.11 or newer; run: make PYTHON=python3.11 ...")'
@@ -49,8 +49,20 @@ layers: $(STAMP) ## import-linter
 bench: $(STAMP) ## measure against Apache Kafka 4.1 in the same run
 	@$(BIN)/python benchmarks/bench.py
 
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+
+$(PEERS_STAMP): benchmarks/pipelines/peers.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "Setting up $(PEERS) (once)"
+	@$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/pipelines/peers.txt
+	@touch $(PEERS_STAMP)
+
+bench-pipelines: $(STAMP) $(PEERS_STAMP) ## measure pipelines beside Quix Streams, Bytewax and Faust in the same run
+	@$(BIN)/python benchmarks/pipelines/bench_pipelines.py
+
 soak: $(STAMP) ## ten minutes at full load: resident memory must not grow
 	@$(BIN)/python benchmarks/soak.py
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mainstem.api.context import PluginContext
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport, TransportSpec
+from mainstem.app.broker_client import BOOTSTRAP, client_properties, transport_settings
 from mainstem.app.embedded import AsyncBroker
 from mainstem.app.metrics_endpoint import MetricsEndpoint
 from mainstem.app.plugins import PluginManager
@@ -40,8 +42,13 @@ async def environment(options: RunOptions, plugins: PluginManager) -> AsyncItera
 
 async def open_environment(options: RunOptions, plugins: PluginManager, stack: AsyncExitStack) -> Environment:
     """Closed with `stack`. Raises: as `environment`."""
-    scheme, address, settings = options.broker_parts
+    scheme, address, from_url = options.broker_parts
     spec = plugins.find(TransportSpec, scheme)
+    settings: Mapping[str, Any] = from_url
+    if not spec.needs_local_node or options.broker_config is not None:
+        properties = client_properties(options.broker_config, os.environ)
+        address = address or properties.get(BOOTSTRAP, "")
+        settings = transport_settings(spec.config, scheme, properties, from_url)
     sensors = Sensors()
     broker: AsyncBroker | None = None
     if spec.needs_local_node:

@@ -49,6 +49,7 @@ def run(
     pipeline: Pipeline[Any],
     *more: Pipeline[Any],
     broker: str | None = None,
+    broker_config: Path | str | None = None,
     data: Path | str | None = None,
     metrics_port: int | None = None,
     once: bool | None = None,
@@ -67,6 +68,7 @@ def run(
     try:
         given = {
             "broker": broker,
+            "broker_config": None if broker_config is None else Path(broker_config),
             "data": None if data is None else Path(data),
             "metrics_port": metrics_port,
             "once": once,

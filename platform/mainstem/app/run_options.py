@@ -20,6 +20,7 @@ WORKERS_MAX = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """`broker`: `embedded://` or `kafka://host:port`. `data`: where the embedded broker keeps its records.
+    `broker_config`: a file of client properties for `kafka://` (docs/kafka-clusters.md).
 
     `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
     writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
@@ -27,6 +28,7 @@ class RunOptions:
     """
 
     broker: str = "embedded://"
+    broker_config: Path | None = None
     data: Path = DATA
     metrics_port: int | None = None
     once: bool = False
@@ -67,6 +69,12 @@ def parser(program: str) -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--broker", metavar="URL", help="kafka://host:port, or embedded:// (default): a broker in this process"
+    )
+    made.add_argument(
+        "--broker-config",
+        metavar="FILE",
+        type=Path,
+        help="client properties of the cluster (sasl.jaas.config, ssl.truststore.location, ...) in Kafka's or librdkafka's names",
     )
     made.add_argument(
         "--data", metavar="DIR", type=Path, help=f"where the embedded broker keeps its records (default: {DATA})"

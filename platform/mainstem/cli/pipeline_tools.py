@@ -20,12 +20,17 @@ R = TypeVar("R")
 
 def broker_flags(parser: Parser) -> None:
     parser.value("--broker", "URL", "kafka://host:port, or embedded:// (default): the broker whose data is in --data")
+    parser.value("--broker-config", "FILE", "properties of a Kafka client, as kafka-console-consumer takes them")
     parser.value("--data", "DIR", f"where the embedded broker keeps its records (default: {DATA})")
 
 
 def with_transport(options: argparse.Namespace, work: Callable[[Transport], Awaitable[R]]) -> R:
     """Raises: ConfigError, PluginError, TransportError."""
-    asked = RunOptions(broker=options.broker or "embedded://", data=Path(options.data or DATA))
+    asked = RunOptions(
+        broker=options.broker or "embedded://",
+        broker_config=None if options.broker_config is None else Path(options.broker_config),
+        data=Path(options.data or DATA),
+    )
 
     async def run() -> R:
         async with environment(asked, PluginManager()) as found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainstem.client.errors import UnreachableError
-from mainstem.client.sasl import credentials
+from mainstem.client.sasl import credentials, oidc_settings
 from mainstem.model.configs.key import split_list
 from mainstem.model.errors import ConfigError
 
@@ -31,6 +31,7 @@ _OTHER_NAMES = {
     "send.buffer.bytes": "socket.send.buffer.bytes",
     "receive.buffer.bytes": "socket.receive.buffer.bytes",
     "sasl.jaas.config": None,
+    "sasl.login.callback.handler.class": None,
     "security.providers": None,
     "ssl.truststore.location": "ssl.ca.location",
     "ssl.truststore.type": None,
@@ -87,7 +88,9 @@ class Connection:
         if keys is not None:
             # Kafka's PEM store holds the key as well as the certificate.
             translated.setdefault("ssl.key.location", keys)
-        if "sasl.jaas.config" in self.properties:
+        if self.properties.get("sasl.mechanism", "").upper() == "OAUTHBEARER":
+            translated = oidc_settings(self.properties) | translated
+        elif "sasl.jaas.config" in self.properties:
             translated["sasl.username"], translated["sasl.password"] = credentials(self.properties)
         translated |= {name.replace("_", "."): value for name, value in own.items()}
         translated["bootstrap.servers"] = self.bootstrap_servers

@@ -44,6 +44,22 @@ def credentials(properties: Mapping[str, str]) -> tuple[str, str]:
     return user, password
 
 
+_OIDC_NAMES = {
+    "clientId": "sasl.oauthbearer.client.id",
+    "clientSecret": "sasl.oauthbearer.client.secret",
+    "scope": "sasl.oauthbearer.scope",
+}
+
+
+def oidc_settings(properties: Mapping[str, str]) -> dict[str, str]:
+    """Librdkafka's names for client credentials (KIP-768), which Java's clients take from `sasl.jaas.config`."""
+    options = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _JAAS_OPTION.findall(_jaas(properties))}
+    found = {_OIDC_NAMES[name]: value for name, value in options.items() if name in _OIDC_NAMES}
+    if "sasl.oauthbearer.token.endpoint.url" in properties:
+        found["sasl.oauthbearer.method"] = "oidc"
+    return found
+
+
 def _jaas(properties: Mapping[str, str]) -> str:
     return properties.get("sasl.jaas.config", "")
 

@@ -17,6 +17,7 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     """Librdkafka's own names, for what differs from cluster to cluster: `kafka://host:9093?security.protocol=SSL`.
 
     `properties` takes any other property of librdkafka; those that the guarantees of pipelines stand on are refused.
+    `sasl.oauthbearer.token.provider` is `module:function` of a function that makes tokens, as `tokens.TokenProvider` says.
     """
 
     client_id: str = msgspec.field(default="mainstem", name="client.id")
@@ -36,7 +37,8 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     linger_ms: int = msgspec.field(default=5, name="linger.ms")
     request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
     transaction_timeout_ms: int = msgspec.field(default=60_000, name="transaction.timeout.ms")
-    properties: dict[str, str] = msgspec.field(default_factory=dict)
+    token_provider: str | None = msgspec.field(default=None, name="sasl.oauthbearer.token.provider")
+    properties: dict[str, Secret] = msgspec.field(default_factory=dict)
 
 
 def open_transport(config: KafkaConfig, context: PluginContext, address: str, node: LocalNode | None) -> Transport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
@@ -13,6 +13,7 @@ from mainstem.api.context import Log
 from mainstem.api.transport import Fenced, NotMember, TransportError
 from mainstem.model.errors import ConfigError
 from mainstem_plugins.transport_kafka import KafkaConfig
+from mainstem_plugins.transport_kafka.tokens import Tokens
 
 PRODUCER_PROPERTIES: dict[str, str | int | bool] = {
     "enable.idempotence": True,
@@ -27,6 +28,8 @@ CONSUMER_PROPERTIES: dict[str, str | int | bool] = {
     # Eager: everything is revoked before a new set is assigned, as api.transport.RebalanceListener promises.
     "partition.assignment.strategy": "range,roundrobin",
     "isolation.level": "read_committed",
+    # How soon librdkafka asks again after its queue was full; its own second stops the reader again and again.
+    "fetch.queue.backoff.ms": 5,
 }
 GUARDED = frozenset(
     {
@@ -40,7 +43,7 @@ GUARDED = frozenset(
         "transactional.id",
         "request.required.acks",
     }
-) - {"queue.buffering.max.messages"}
+) - {"queue.buffering.max.messages", "fetch.queue.backoff.ms"}
 
 # KIP-848; confluent-kafka has no names for them.
 FENCED_MEMBER_EPOCH, STALE_MEMBER_EPOCH = 110, 113
@@ -63,9 +66,10 @@ PASSING = frozenset(
 )
 
 
-def shared_properties(config: KafkaConfig, address: str) -> dict[str, str | int | bool]:
+def shared_properties(config: KafkaConfig, address: str, log: Log) -> dict[str, Any]:
     """For clients of every kind. Raises: ConfigError for a property that pipelines set themselves."""
-    for name, value in config.properties.items():
+    others = {name: value.reveal() for name, value in config.properties.items()}
+    for name, value in others.items():
         if name in GUARDED:
             raise ConfigError(name, value, "pipelines set this themselves, because their guarantees depend on it")
     given = {
@@ -79,9 +83,13 @@ def shared_properties(config: KafkaConfig, address: str) -> dict[str, str | int 
         "ssl.certificate.location": config.ssl_certificate_location,
         "ssl.key.location": config.ssl_key_location,
         "ssl.key.password": config.ssl_key_password.reveal() if config.ssl_key_password else None,
-        **config.properties,
+        **others,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if config.token_provider is not None:
+        chosen["oauth_cb"] = Tokens(config.token_provider, log)
+        chosen.setdefault("sasl.mechanism", "OAUTHBEARER")
+    return chosen
 
 
 def quiet_logger() -> logging.Logger:

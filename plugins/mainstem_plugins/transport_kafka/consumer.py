@@ -6,6 +6,7 @@ import asyncio
 import queue
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 import confluent_kafka
@@ -134,17 +135,31 @@ class KafkaConsumer:
     def _in_batches(self, messages: Sequence[Message]) -> list[FetchedBatch]:
         records: dict[TopicPartition, list[Message]] = {}
         ends: dict[TopicPartition, int] = {}
+        if any(message.error() for message in messages):
+            messages = self._without_events(messages, ends)
+        # They come in long runs of one partition: what is done once a run costs nothing.
+        places = zip([one.topic() for one in messages], [one.partition() for one in messages], strict=True)
+        begin = 0
+        for (topic, number), run in groupby(places):
+            end = begin + len(list(run))
+            records.setdefault(TopicPartition(topic, number), []).extend(messages[begin:end])
+            begin = end
+        fetched = [self._batch(partition, found, ends) for partition, found in records.items()]
+        fetched += [_at_end(partition, end) for partition, end in ends.items()]
+        return fetched
+
+    def _without_events(self, messages: Sequence[Message], ends: dict[TopicPartition, int]) -> Sequence[Message]:
+        """The records; the ends of partitions go to `ends`. Raises: TransportError."""
+        records = []
         for message in messages:
             error = message.error()
             if error is None:
-                records.setdefault(TopicPartition(message.topic(), message.partition()), []).append(message)
+                records.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 ends[TopicPartition(message.topic(), message.partition())] = message.offset()
             elif error.code() not in PASSING:
                 raise in_words(error, f"group {self._group_id} cannot read {message.topic() or 'its topics'}")
-        fetched = [self._batch(partition, found, ends) for partition, found in records.items()]
-        fetched += [_at_end(partition, end) for partition, end in ends.items()]
-        return fetched
+        return records
 
     def _batch(
         self, partition: TopicPartition, messages: list[Message], ends: dict[TopicPartition, int]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
 from mainstem.api.transport import TransportError
+from mainstem.model.columns import Headers
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka.client import PassingErrors, in_words, quiet_logger
 
@@ -31,29 +33,31 @@ class KafkaProducer:
             self._failed = in_words(error, f"{message.topic()}-{message.partition()} did not take a record")
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None:
+        # By place, not by name: the call is half of what a record costs here. `produce_batch` takes no timestamps (2.16).
         topic, number = partition
         produce = self._producer.produce
-        headers = batch.headers
-        done = 0
-        while done < len(batch):
-            try:
-                for place in range(done, len(batch)):
-                    produce(
-                        topic,
-                        batch.values[place],
-                        batch.keys[place],
-                        number,
-                        timestamp=batch.timestamps[place],
-                        headers=None if headers is None else list(headers[place]),
-                    )
-                    done += 1
-            except BufferError:
-                self._check()
-                await self._in_thread(self._producer.poll, QUEUE_FULL_WAIT_S)
-            except KafkaException as error:
-                raise in_words(error, f"{partition} cannot be written") from error
+        headers: Iterable[Headers | None] = repeat(None) if batch.headers is None else batch.headers
+        try:
+            for value, key, timestamp, own in zip(batch.values, batch.keys, batch.timestamps, headers, strict=False):
+                theirs: Any = None if own is None else list(own)
+                try:
+                    produce(topic, value, key, number, None, None, timestamp, theirs)
+                except BufferError:
+                    await self._produce_when_there_is_room(topic, value, key, number, None, None, timestamp, theirs)
+        except KafkaException as error:
+            raise in_words(error, f"{partition} cannot be written") from error
         self._producer.poll(0)
         self._check()
+
+    async def _produce_when_there_is_room(self, *record: Any) -> None:
+        while True:
+            self._check()
+            await self._in_thread(self._producer.poll, QUEUE_FULL_WAIT_S)
+            try:
+                self._producer.produce(*record)
+                return
+            except BufferError:
+                continue
 
     async def flush(self) -> None:
         # Librdkafka gives up by itself (message.timeout.ms); in short steps, because a failure must not wait for the rest.

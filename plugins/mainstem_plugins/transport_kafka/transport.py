@@ -54,7 +54,7 @@ class KafkaTransport:
         self._config = config
         self._context = context
         self._address = address
-        self._shared = shared_properties(config, address)
+        self._shared = shared_properties(config, address, context.log)
         self._timeout_s = config.request_timeout_ms / 1000
         self._admin: AdminClient | None = None
         self._reader: Consumer | None = None
@@ -229,7 +229,7 @@ class KafkaTransport:
         properties = {**self._producer_properties(), "transaction.timeout.ms": self._config.transaction_timeout_ms}
         return KafkaTransactions(properties, self._context, transactional_id)
 
-    def _producer_properties(self) -> dict[str, str | int | bool]:
+    def _producer_properties(self) -> dict[str, Any]:
         return {
             **PRODUCER_PROPERTIES,
             "compression.type": self._config.compression_type,

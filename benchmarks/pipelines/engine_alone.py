@@ -1,6 +1,6 @@
 """How many records a second one pipeline takes, in one process: the engine alone, and on the embedded broker.
 
-Run: python benchmarks/pipelines.py [records]
+Run: python benchmarks/pipelines/engine_alone.py [records]
 """
 
 from __future__ import annotations

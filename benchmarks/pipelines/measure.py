@@ -1,0 +1,166 @@
+"""One measurement: a system gets its topics, works, is watched from outside and ended; what it wrote is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from measurements import Outcome
+from orders import ORDERS, PARTITIONS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
+from subjects import MainstemNode, Topics
+from systems import JOBS, LATENCY, System
+
+TIMEOUT_S = 120.0
+END_S = 15.0
+LATENCY_S = 8.0
+LATENCY_SETTLE_S = 2.0
+PER_SECOND = 10_000
+LATENCY_WARM_UP = 2_000
+SOURCE_CONFIGS: dict[str, str] = {}
+
+
+class Bench:
+    """`bootstrap` is the Apache Kafka that all systems but the embedded one work on."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self._bootstrap = bootstrap
+        self._folder = folder
+        self._source = ""
+        self._expected = expected_totals(WARM_UP + ORDERS)
+
+    def measure(self, system: System) -> Outcome:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=self._folder) as work:
+            try:
+                if system.is_embedded:
+                    return self._embedded(system, Path(work))
+                if system.cell == LATENCY:
+                    return self._latency(system, Path(work))
+                return self._throughput(system, Path(work))
+            except (TimeoutError, RuntimeError, KafkaException) as error:
+                return Outcome(note=str(error))
+
+    def _throughput(self, system: System, work: Path) -> Outcome:
+        topics = Topics(self._bootstrap)
+        if not self._source:
+            self._source = f"orders-{uuid.uuid4().hex[:6]}"
+            topics.create(self._source, PARTITIONS, SOURCE_CONFIGS)
+            load(self._bootstrap, self._source, WARM_UP + ORDERS)
+        sink = f"totals-{uuid.uuid4().hex[:6]}"
+        topics.create(sink, PARTITIONS, {})
+        try:
+            with self._running(system, f"kafka://{self._bootstrap}", self._source, sink, work) as process:
+                return self._watch(process, self._bootstrap, sink)
+        finally:
+            topics.delete(sink)
+
+    def _watch(self, process: subprocess.Popen[bytes], bootstrap: str, sink: str) -> Outcome:
+        """The warm-up is over at the first look that finds so many totals; from there to the last one is what counts."""
+        watched = TotalsTopic(bootstrap, sink)
+        try:
+            deadline = time.perf_counter() + TIMEOUT_S
+            count, last = self._expected
+            began, first = watched.wait_for(WARM_UP // 2, lambda: process.poll() is None, deadline)
+            try:
+                ended = watched.wait_for_last(count, lambda: process.poll() is None, deadline)
+            except TimeoutError as error:
+                # Slow ones are told by what they did in that time.
+                per_second = (watched.end() - first) * 2 / (time.perf_counter() - began)
+                return Outcome({"events_per_s": per_second}, note=str(error))
+            per_second = (count - first) * 2 / max(ended - began, 1e-9)
+            found, totals = watched.read()
+            if found != count or totals != last:
+                return Outcome(note=f"wrong: {found} totals for {count}, {len(totals)} customers of {len(last)}")
+            return Outcome({"events_per_s": per_second})
+        finally:
+            watched.close()
+
+    def _embedded(self, system: System, work: Path) -> Outcome:
+        data = work / "data"
+        with MainstemNode(parent_folder=work) as broker:
+            Topics(broker.bootstrap).create("orders", PARTITIONS, {})
+            Topics(broker.bootstrap).create("totals", PARTITIONS, {})
+            load(broker.bootstrap, "orders", WARM_UP + ORDERS)
+            broker.end()
+            shutil.move(broker.log_dir, data)
+        with self._running(system, "embedded://", "orders", "totals", data) as process:
+            return self._watch(process, self._address_of(process, data), "totals")
+
+    def _address_of(self, process: subprocess.Popen[bytes], data: Path) -> str:
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline and process.poll() is None:
+            printed = _printed(data).read_text(errors="replace")
+            if found := re.search(r"find the broker at ([^;\s]+);", printed):
+                return found[1]
+            time.sleep(0.005)
+        raise RuntimeError(f"no broker: {_end_of(_printed(data))}")
+
+    def _latency(self, system: System, work: Path) -> Outcome:
+        topics = Topics(self._bootstrap)
+        source, sink = f"orders-{uuid.uuid4().hex[:6]}", f"totals-{uuid.uuid4().hex[:6]}"
+        for topic in (source, sink):
+            topics.create(topic, PARTITIONS, {})
+        load(self._bootstrap, source, LATENCY_WARM_UP)
+        watched = TotalsTopic(self._bootstrap, sink)
+        try:
+            with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
+                deadline = time.perf_counter() + TIMEOUT_S
+                watched.wait_for(LATENCY_WARM_UP // 2, lambda: process.poll() is None, deadline)
+                sending = multiprocessing.get_context("spawn").Process(
+                    target=send_steadily,
+                    args=(self._bootstrap, source, PER_SECOND, LATENCY_SETTLE_S + LATENCY_S),
+                    daemon=True,
+                )
+                sending.start()
+                delays = watched.delays_ms(lambda: not sending.is_alive())
+            rest = sorted(delays[int(len(delays) * LATENCY_SETTLE_S / (LATENCY_SETTLE_S + LATENCY_S)) :])
+            if len(rest) < PER_SECOND * LATENCY_S / 4:
+                return Outcome(note=f"only {len(rest)} totals came in time")
+            return Outcome({"p50_ms": rest[len(rest) // 2], "p99_ms": rest[len(rest) * 99 // 100]})
+        finally:
+            watched.close()
+            for topic in (source, sink):
+                topics.delete(topic)
+
+    @contextlib.contextmanager
+    def _running(
+        self, system: System, broker: str, source: str, sink: str, folder: Path
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        address = broker if system.script == "orders_mainstem.py" else broker.partition("://")[2]
+        group = f"bench-{uuid.uuid4().hex[:6]}"
+        command = [str(system.python), str(JOBS / system.script), address, source, sink, group, str(folder)]
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(_printed(folder), "wb") as printed:
+            process = subprocess.Popen([*command, system.variant], stdout=printed, stderr=printed, cwd=folder)
+        try:
+            yield process
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {_end_of(_printed(folder))}") from None
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _printed(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.printed"
+
+
+def _end_of(path: Path) -> str:
+    return path.read_text(errors="replace").strip()[-300:]
+
+
+def interpreters_missing(systems: list[System]) -> list[str]:
+    return sorted({str(one.python) for one in systems if not one.python.exists()} - {sys.executable})

@@ -1,0 +1,62 @@
+"""What is measured: each system as its users start it, with the guarantees that the label says, and the bar of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+JOBS = Path(__file__).resolve().parent / "jobs"
+REPOSITORY = JOBS.parents[2]
+PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
+OWN = REPOSITORY / ".venv" / "bin" / "python"
+
+THROUGHPUT, LATENCY = "orders", "latency"
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """`bar` is what mainstem must reach: events/s, for latency p99 in ms. `script` is in jobs/."""
+
+    name: str
+    cell: str
+    label: str
+    script: str
+    variant: str = "memory"
+    is_peer: bool = False
+    is_embedded: bool = False
+    bar: float | None = None
+
+    @property
+    def python(self) -> Path:
+        return PEERS if self.is_peer else OWN
+
+
+def _system(name: str, label: str, variant: str = "memory", cell: str = THROUGHPUT, bar: float | None = None) -> System:
+    family = name.partition(" ")[0]
+    return System(
+        name=name,
+        cell=cell,
+        label=label,
+        script=f"orders_{family}.py",
+        variant=variant,
+        is_peer=family in ("quix", "bytewax", "faust"),
+        is_embedded="embedded" in name,
+        bar=bar,
+    )
+
+
+SYSTEMS = [
+    _system("mainstem", "mainstem", bar=100_000),
+    _system("bare", "a bare confluent-kafka loop"),
+    _system("bytewax", "Bytewax"),
+    _system("quix", "Quix Streams"),
+    _system("faust", "Faust, aiokafka, with changelog"),
+    _system("mainstem changelog", "mainstem, state with changelog", "changelog", bar=60_000),
+    _system("quix changelog", "Quix Streams, state with changelog", "changelog"),
+    _system("mainstem exactly-once", "mainstem, exactly-once", "exactly-once", bar=60_000),
+    _system("quix exactly-once", "Quix Streams, exactly-once", "exactly-once"),
+    _system("mainstem embedded", "mainstem on its embedded broker", bar=200_000),
+    _system("mainstem p99", "mainstem", cell=LATENCY, bar=20),
+    _system("bare p99", "a bare confluent-kafka loop", cell=LATENCY),
+    _system("quix p99", "Quix Streams", cell=LATENCY),
+]
