@@ -7,10 +7,12 @@ from pathlib import Path
 
 from mainstem.app.plugins import PluginManager
 from mainstem.cli.arguments import CommandError, Parser
+from mainstem.cli.output import print_json
 from mainstem.cli.scripts import checked, plans_of
 from mainstem.pipeline.plan.check import check
-from mainstem.pipeline.plan.describe import describe
+from mainstem.pipeline.plan.describe import describe, step_text
 from mainstem.pipeline.plan.diagram import mermaid, svg
+from mainstem.pipeline.plan.graph import Graph
 
 FORMATS = {"mermaid": mermaid, "svg": svg, "text": describe}
 EXAMPLES = (
@@ -28,6 +30,9 @@ def main(arguments: Sequence[str]) -> int:
         if options.pipeline not in names:
             raise CommandError(f"{options.script} has no pipeline {options.pipeline}; it has {', '.join(names)}")
         graphs = [graph for graph in graphs if graph.name == options.pipeline]
+    if options.json:
+        print_json([_as_json(graph) for graph in graphs])
+        return 0
     if options.format == "svg" and len(graphs) > 1:
         several = ", ".join(graph.name for graph in graphs)
         raise CommandError(f"an SVG shows one pipeline, and {options.script} has {several}; choose with --pipeline")
@@ -44,5 +49,16 @@ def graph_parser() -> Parser:
     parser.add_argument("script", metavar="SCRIPT", help="the script; its call of run(...) is not carried out")
     parser.choice("--format", "FORMAT", "mermaid (default), svg or text", tuple(FORMATS), default="mermaid")
     parser.value("--pipeline", "NAME", "which one, where the script has several")
+    parser.flag("--json", "print nodes and edges as JSON")
     parser.value("--output", "FILE", "write there instead of to standard output")
     return parser
+
+
+def _as_json(graph: Graph) -> dict[str, object]:
+    edges = [
+        {"from": entry.node.step.name, "to": node.step.name, "port": entry.from_port or entry.to_port}
+        for node in graph.nodes
+        for entry in node.inputs
+    ]
+    steps = [{"name": step.name, "does": step_text(step)} for step in graph.steps]
+    return {"pipeline": graph.name, "steps": steps, "edges": edges}

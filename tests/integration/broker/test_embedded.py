@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from mainstem import AsyncBroker, Broker
+from mainstem.api.node import CommittedOffset
 from mainstem.model import records
 from mainstem.model.errors import ErrorCode, RequestError
 
@@ -85,8 +86,8 @@ async def test_local_node_reads_writes_and_waits_without_a_socket() -> None:
         assert (records.decode(found.data).values, found.high_watermark) == ([b"v"], 1)
         assert (await node.read(place, 1, max_bytes=1000, max_wait_ms=0)).data == b""
         assert node.offset_for_time(place, 5) == 0
-        await node.commit_offsets("group", {place: 1})
-        assert await node.committed_offsets("group", [place]) == {place: 1}
+        await node.commit_offsets("group", {place: CommittedOffset(1)})
+        assert await node.committed_offsets("group", [place]) == {place: CommittedOffset(1)}
         with pytest.raises(RequestError) as raised:
             await node.read(place, 99, max_bytes=1000, max_wait_ms=0)
         assert raised.value.code is ErrorCode.OFFSET_OUT_OF_RANGE

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mainstem.api.node import CommittedOffset
 from mainstem.core.group.commands import (
     CommitOffsets,
     DescribeGroup,
@@ -137,7 +138,7 @@ class TestShards:
         move(world.cluster, index, leader=2)
         move(world.cluster, index, leader=1)
         assert world.groups.submit(FETCH, same).error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        assert await world.groups.committed_offsets("g", [ORDERS]) == {ORDERS: 5}
+        assert await world.groups.committed_offsets("g", [ORDERS]) == {ORDERS: CommittedOffset(5)}
 
     async def test_a_new_partition_object_means_a_new_shard(self, world: Any, make_partition: Any) -> None:
         """The topic was deleted and created again."""
@@ -157,7 +158,7 @@ class TestShards:
         second = make_world(first.cluster)
         listing = await second.groups.list_groups(ListGroups())
         assert listing.error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        assert await second.groups.committed_offsets("g", [ORDERS]) == {ORDERS: 5}
+        assert await second.groups.committed_offsets("g", [ORDERS]) == {ORDERS: CommittedOffset(5)}
         listing = await second.groups.list_groups(ListGroups())
         assert [g.group_id for g in listing.groups] == ["g"]
         await second.groups.close()
@@ -176,7 +177,7 @@ class TestShards:
             await asyncio.sleep(0)
         assert second.groups.submit(FETCH, same).error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
         partition.commit()
-        assert await second.groups.committed_offsets("g", [ORDERS]) == {ORDERS: 5}
+        assert await second.groups.committed_offsets("g", [ORDERS]) == {ORDERS: CommittedOffset(5)}
         await second.groups.close()
 
     async def test_a_log_that_cannot_be_read_is_not_served(
@@ -258,24 +259,24 @@ class TestRequests:
 class TestInProcess:
     async def test_offsets_are_committed_and_read_without_a_client(self, world: Any) -> None:
         other = TopicPartition("orders", 1)
-        await world.groups.commit_offsets("g", {ORDERS: 7, other: 8})
+        await world.groups.commit_offsets("g", {ORDERS: CommittedOffset(7), other: CommittedOffset(8, "text")})
         found = await world.groups.committed_offsets("g", [ORDERS, other, TopicPartition("none", 0)])
-        assert found == {ORDERS: 7, other: 8}
+        assert found == {ORDERS: CommittedOffset(7), other: CommittedOffset(8, "text")}
 
     async def test_an_error_is_raised_by_name(self, world: Any) -> None:
         world.cluster.refuse_creation = ErrorCode.INVALID_REPLICATION_FACTOR
         with pytest.raises(RequestError) as raised:
-            await world.groups.commit_offsets("g", {ORDERS: 7})
+            await world.groups.commit_offsets("g", {ORDERS: CommittedOffset(7)})
         assert raised.value.code is ErrorCode.INVALID_REPLICATION_FACTOR
 
     async def test_a_refused_commit_names_the_partition(self, world: Any) -> None:
         world.cluster.create(TOPIC)
         world.partition_of("g").refuse = ErrorCode.NOT_ENOUGH_REPLICAS
         with pytest.raises(RequestError, match="orders-0"):
-            await world.groups.commit_offsets("g", {ORDERS: 7})
+            await world.groups.commit_offsets("g", {ORDERS: CommittedOffset(7)})
 
     async def test_snapshots_show_groups_members_and_offsets(self, world: Any) -> None:
-        await world.groups.commit_offsets("g", {ORDERS: 7})
+        await world.groups.commit_offsets("g", {ORDERS: CommittedOffset(7)})
         (snapshot,) = world.groups.snapshots()
         assert (snapshot.group_id, snapshot.state, snapshot.protocol_type) == ("g", "Empty", "")
         assert (snapshot.generation, snapshot.member_ids) == (0, ())
