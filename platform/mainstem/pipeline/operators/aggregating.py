@@ -48,14 +48,19 @@ class Aggregates:
 
     def add_row(self, states: States, columns: Sequence[Sequence[Any]], row: int) -> None:
         """Raises: StageFailure; the states are as they were then."""
-        before = states[:]
+        number = 0
         try:
+            if len(states) == 1:
+                value = columns[0][row]
+                if value is not None:
+                    states[0] = self.adders[0](states[0], value)
+                return
+            added = []
             for number, (add, column) in enumerate(zip(self.adders, columns, strict=True)):
                 value = column[row]
-                if value is not None:
-                    states[number] = add(states[number], value)
+                added.append(states[number] if value is None else add(states[number], value))
+            states[:] = added
         except Exception as error:  # an aggregate may be a user's own, and values of types that do not add up
-            states[:] = before
             raise StageFailure(f"{self._names[number]} of {_shown(columns[number][row])}: {error}", row) from error
 
     def add_values(self, states: States, values: Sequence[Any]) -> None:
@@ -63,30 +68,6 @@ class Aggregates:
         for number, (add, value) in enumerate(zip(self.adders, values, strict=True)):
             if value is not None:
                 states[number] = add(states[number], value)
-
-    def add_rows(self, states: States, columns: Sequence[Sequence[Any]], rows: Sequence[int]) -> None:
-        """Raises: StageFailure of the first row that cannot be added; the states are as they were then."""
-        before = states[:]
-        for number, (aggregate, column) in enumerate(zip(self._aggregates, columns, strict=True)):
-            values = [value for row in rows if (value := column[row]) is not None]
-            if not values:
-                continue
-            try:
-                states[number] = aggregate.add(states[number], values)
-            except Exception as error:  # as above
-                states[:] = before
-                raise self._failure(number, error, column, rows) from error
-
-    def _failure(self, number: int, error: Exception, column: Sequence[Any], rows: Sequence[int]) -> StageFailure:
-        """Which value it was shows when each is added alone."""
-        aggregate, name = self._aggregates[number], self._names[number]
-        for row in rows:
-            if column[row] is not None:
-                try:
-                    aggregate.add(aggregate.add(aggregate.initial(), [column[row]]), [column[row]])
-                except Exception:  # as above
-                    return StageFailure(f"{name} of {_shown(column[row])}: {error}", row)
-        return StageFailure(f"{name}: {error}", rows[0])
 
     def merge(self, left: States, right: States) -> States:
         return [

@@ -6,8 +6,8 @@ Closing a window touches nothing but its own group.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mainstem.api.batch import Batch
 from mainstem.pipeline.errors import StageFailure
@@ -18,14 +18,6 @@ from mainstem.pipeline.plan.steps import Every, Window
 from mainstem.pipeline.plan.windows import Hopping, Tumbling
 
 NEWEST, STATES = 0, 1
-
-
-class _Rows(NamedTuple):
-    """The records of a batch for one window and key."""
-
-    start: int
-    key: Any
-    rows: list[int]
 
 
 class FixedWindows:
@@ -61,17 +53,16 @@ class FixedWindows:
     def process(self, batch: Batch, port: str, moment: Moment) -> Iterable[Emission]:
         columns = self._aggregates.columns(batch)
         check_keys(batch.keys)
-        starts = self._starts(batch.timestamps)
-        least = min((one[-1] for one in starts if one), default=0)
+        if isinstance(self._window, Tumbling) and self._emit != "update":
+            starts = self._window.starts(batch.timestamps)
+            if not starts or self._final_at(min(starts)) > moment.reach_ms:
+                return self._add_run(batch, columns, starts, moment)
+        several = self._starts(batch.timestamps)
+        least = min((one[-1] for one in several if one), default=0)
         late_rows: Sequence[int] = ()
         if self._final_at(least) <= moment.reach_ms:
-            late_rows = self._drop_closed(starts, moment.before_each())
-        if self._emit == "update":
-            made = self._add_each(batch, columns, starts)
-        else:
-            self._add_all(batch, columns, starts, moment)
-            made = []
-        return [*made, *late(batch, late_rows)]
+            late_rows = self._drop_closed(several, moment.before_each())
+        return self._add_each(batch, columns, several, moment, late_rows)
 
     def _starts(self, timestamps: Sequence[int]) -> list[Sequence[int]]:
         starts_of = self._window.starts_of
@@ -87,58 +78,77 @@ class FixedWindows:
                     late_rows.append(row)
         return late_rows
 
-    def _add_all(self, batch: Batch, columns: list[list[Any]], starts: Sequence[Sequence[int]], moment: Moment) -> None:
-        """Raises: StageFailure with nothing taken in."""
-        groups = _groups(starts, batch.keys)
-        undo: list[tuple[_Rows, Any]] = []
-        for one in groups:
-            held = self._store.load(one.start, (one.key,))
-            entry = held.get(one.key)
-            undo.append((one, None if entry is None else [entry[NEWEST], list(entry[STATES])]))
-            newest = max(batch.timestamps[row] for row in one.rows)
-            if entry is None:
-                entry = held[one.key] = [newest, self._aggregates.initial()]
-            elif newest > entry[NEWEST]:
-                entry[NEWEST] = newest
-            try:
-                self._aggregates.add_rows(entry[STATES], columns, one.rows)
-            except StageFailure:
-                self._undo(undo)
-                raise
-            self._store.touch(one.start, (one.key,))
+    def _add_run(
+        self, batch: Batch, columns: list[list[Any]], starts: Sequence[int], moment: Moment
+    ) -> Sequence[Emission]:
+        """The common case: one window per record, none of them late, nothing to tell yet. Raises: StageFailure."""
+        aggregates = self._aggregates
+        add_row, initial = aggregates.add_row, aggregates.initial
+        keys = set(batch.keys)
+        groups: dict[int, dict[Any, Any]] = {}
+        touched: dict[int, set[Any]] = {}
+        row = 0
+        try:
+            for row, (start, key, time) in enumerate(zip(starts, batch.keys, batch.timestamps, strict=True)):
+                held = groups.get(start)
+                if held is None:
+                    held = groups[start] = self._store.load(start, keys)
+                    touched[start] = set()
+                entry = held.get(key)
+                if entry is None:
+                    entry = [time, initial()]
+                    add_row(entry[STATES], columns, row)
+                    held[key] = entry
+                else:
+                    add_row(entry[STATES], columns, row)
+                    if time > entry[NEWEST]:
+                        entry[NEWEST] = time
+                touched[start].add(key)
+        except StageFailure as failure:
+            self._touch(touched, moment)
+            raise StageFailure(str(failure), row, applied=()) from failure
+        self._touch(touched, moment)
+        return ()
+
+    def _touch(self, touched: Mapping[int, set[Any]], moment: Moment) -> None:
+        for start, keys in touched.items():
+            self._store.touch(start, keys)
         if self._every_ms is not None:
-            self._pending.update({(one.start, one.key): None for one in groups})
+            self._pending.update({(start, key): None for start, keys in touched.items() for key in keys})
             if self._pending and self._due_ms is None:
                 self._due_ms = moment.now_ms + self._every_ms
 
-    def _undo(self, undo: Sequence[tuple[_Rows, Any]]) -> None:
-        for one, entry in undo:
-            held = self._store.load(one.start, (one.key,))
-            if entry is None:
-                held.pop(one.key, None)
-            else:
-                held[one.key] = entry
-            self._store.touch(one.start, (one.key,))
-
-    def _add_each(self, batch: Batch, columns: list[list[Any]], starts: Sequence[Sequence[int]]) -> list[Emission]:
-        """One result per record and window, as of that record. Raises: StageFailure with what was made before."""
+    def _add_each(
+        self,
+        batch: Batch,
+        columns: list[list[Any]],
+        starts: Sequence[Sequence[int]],
+        moment: Moment,
+        late_rows: Sequence[int],
+    ) -> list[Emission]:
+        """With `update` one result per record and window, as of that record. Raises: StageFailure with what was made before."""
         results: list[Result] = []
+        touched: dict[int, set[Any]] = {}
+        tells = self._emit == "update"
         for row, (mine, key, time) in enumerate(zip(starts, batch.keys, batch.timestamps, strict=True)):
             made = []
             for start in reversed(mine):
                 held = self._store.load(start, (key,))
-                entry = held.get(key)
-                if entry is None:
-                    entry = held[key] = [time, self._aggregates.initial()]
+                entry = held.get(key) or [time, self._aggregates.initial()]
                 try:
                     self._aggregates.add_row(entry[STATES], columns, row)
                 except StageFailure as failure:
-                    raise StageFailure(str(failure), row, applied=by_record(results)) from failure
+                    self._touch(touched, moment)
+                    applied = [*by_record(results), *late(batch, [one for one in late_rows if one < row])]
+                    raise StageFailure(str(failure), row, applied=applied) from failure
+                held[key] = entry
                 entry[NEWEST] = max(entry[NEWEST], time)
-                self._store.touch(start, (key,))
-                made.append(self._result(start, key, entry, row))
+                touched.setdefault(start, set()).add(key)
+                if tells:
+                    made.append(self._result(start, key, entry, row))
             results += made
-        return by_record(results)
+        self._touch(touched, moment)
+        return [*by_record(results), *late(batch, late_rows)]
 
     def _result(self, start: int, key: Any, entry: Any, row: int = -1) -> Result:
         value = self._aggregates.window_result(key, start, start + self._size_ms, entry[STATES])
@@ -176,16 +186,3 @@ class FixedWindows:
 
     def closed_until_ms(self) -> int | None:
         return self._closed_until_ms
-
-
-def _groups(starts: Sequence[Sequence[int]], keys: Sequence[Any]) -> list[_Rows]:
-    """The rows of each window and key, in order of appearance."""
-    groups: dict[tuple[int, Any], list[int]] = {}
-    for row, (mine, key) in enumerate(zip(starts, keys, strict=True)):
-        for start in mine:
-            rows = groups.get((start, key))
-            if rows is None:
-                groups[start, key] = [row]
-            else:
-                rows.append(row)
-    return [_Rows(start, key, rows) for (start, key), rows in groups.items()]
