@@ -20,6 +20,7 @@ from mainstem.api.coordination import CoordinatorBackend
 from mainstem.api.partitioner import PartitionerSpec
 from mainstem.api.sensor import SensorExporter
 from mainstem.api.serde import SerializerSpec
+from mainstem.api.state import StateSpec
 from mainstem.api.storage import StorageBackend
 from mainstem.api.transport import TransportSpec
 
@@ -60,6 +61,11 @@ def mainstem_register_sensors() -> list[SensorExporter]:  # type: ignore[empty-b
 @_spec
 def mainstem_register_transports() -> list[TransportSpec]:  # type: ignore[empty-body]
     """What carries a pipeline's topics. Selected by the scheme of `--broker`."""
+
+
+@_spec
+def mainstem_register_states() -> list[StateSpec]:  # type: ignore[empty-body]
+    """Where pipelines keep state that is larger than memory. Selected by `--state` (default: in memory)."""
 
 
 @_spec

@@ -24,6 +24,7 @@ from mainstem.api.partitioner import PartitionerSpec
 from mainstem.api.sensor import SensorExporter
 from mainstem.api.serde import SerializerSpec
 from mainstem.api.spec import nearest
+from mainstem.api.state import StateSpec
 from mainstem.api.storage import StorageBackend
 from mainstem.api.transport import TransportSpec
 from mainstem.model.errors import PluginError
@@ -59,6 +60,7 @@ KINDS = (
     ),
     Kind(name="sensor", prefix="metrics", hook="mainstem_register_sensors", spec=SensorExporter),
     Kind(name="transport", prefix="transport", hook="mainstem_register_transports", spec=TransportSpec),
+    Kind(name="state", prefix="state", hook="mainstem_register_states", spec=StateSpec),
     Kind(name="serializer", prefix="serde", hook="mainstem_register_serializers", spec=SerializerSpec),
     Kind(name="partitioner", prefix="partitioner", hook="mainstem_register_partitioners", spec=PartitionerSpec),
     Kind(name="connector", prefix="connector", hook="mainstem_register_connectors", spec=ConnectorSpec),

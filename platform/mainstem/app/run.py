@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mainstem.api.state import StateSpec
 from mainstem.api.transport import TransportError
 from mainstem.app.environment import open_environment
 from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
-from mainstem.app.run_options import RunOptions, from_arguments, from_flags
+from mainstem.app.run_options import MEMORY, RunOptions, from_arguments, from_flags
 from mainstem.app.workers import is_worker, run_workers, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
@@ -55,6 +56,7 @@ def run(
     once: bool | None = None,
     exactly_once: bool | None = None,
     workers: int | None = None,
+    state: str | None = None,
 ) -> list[Summary]:
     """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
 
@@ -74,6 +76,7 @@ def run(
             "once": once,
             "exactly_once": exactly_once,
             "workers": workers,
+            "state": state,
         }
         options = from_arguments(RunOptions(), given)
         if sys._getframe(1).f_globals.get("__name__") == "__main__":
@@ -122,7 +125,9 @@ async def run_async(
         if broker is not None and is_interactive and not options.once:
             address = broker.bootstrap_servers
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
-        instance = stack.enter_context(claimed_instance(options.data)) if options.exactly_once else ""
+        state = None if options.state == MEMORY else plugins.find(StateSpec, options.state)
+        needs_name = options.exactly_once or state is not None
+        instance = stack.enter_context(claimed_instance(options.data)) if needs_name else ""
         engines = [
             Engine(
                 plan,
@@ -133,6 +138,8 @@ async def run_async(
                     once=options.once,
                     exactly_once=options.exactly_once,
                     transactional_id=f"{plan.name}-{instance}" if options.exactly_once else None,
+                    state=state,
+                    state_folder=options.data / "state" / instance,
                 ),
             )
             for plan in plans

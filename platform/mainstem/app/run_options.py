@@ -15,6 +15,7 @@ from mainstem.model.errors import ConfigError
 EMBEDDED = "embedded"
 DATA = Path("mainstem-data")
 WORKERS_MAX = 256
+MEMORY = "memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class RunOptions:
 
     `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
     writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
-    processes share the work.
+    processes share the work. `state`: `memory`, or the name of a plugin that keeps it on disk, such as `rocksdb`.
     """
 
     broker: str = "embedded://"
@@ -34,6 +35,7 @@ class RunOptions:
     once: bool = False
     exactly_once: bool = False
     workers: int = 1
+    state: str = MEMORY
 
     def __post_init__(self) -> None:
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
@@ -84,6 +86,11 @@ def parser(program: str) -> argparse.ArgumentParser:
         "--exactly-once",
         action="store_true",
         help="results, state and positions in one transaction (topics on both sides)",
+    )
+    made.add_argument(
+        "--state",
+        metavar="NAME",
+        help="where state by key is kept: memory (default), or rocksdb in the data directory",
     )
     made.add_argument(
         "--workers", metavar="N", type=int, help="share the work among N processes (default: 1, this one)"

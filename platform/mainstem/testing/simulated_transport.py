@@ -61,11 +61,12 @@ class SimulatedTopics:
         log.headers.extend(batch.headers if batch.headers is not None else [()] * len(batch))
 
     def compact(self, partition: TopicPartition, below: int) -> None:
-        """Of each key keep only the last record below this offset, as a cleaner would; a null value goes as well."""
+        """Of each key keep only the last record below this offset, as a cleaner would; null values stay, as they do for
+        `delete.retention.ms`."""
         log = self.logs[partition]
         places = range(bisect_left(log.offsets, below))
         last = {log.keys[place]: place for place in places}
-        gone = {place for place in places if last[log.keys[place]] != place or log.values[place] is None}
+        gone = {place for place in places if last[log.keys[place]] != place}
         kept = [place for place in range(len(log)) if place not in gone]
         self.logs[partition] = Columns(
             offsets=[log.offsets[place] for place in kept],

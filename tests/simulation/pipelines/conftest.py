@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.windows import Tumbling
 from mainstem.pipeline.state.changelog import state_id
 from mainstem.testing.conformance.context import plugin_context
+from mainstem.testing.simulated_state import SimulatedDisk
 from mainstem.testing.simulated_transport import SimulatedTopics, SimulatedTransport
 
 WINDOW = 20
@@ -83,6 +85,7 @@ class Simulation:
         self.topics.create("in", self._partitions)
         for number, batch in enumerate(self.batches):
             self.topics.append(TopicPartition("in", number), batch)
+        self.disk = SimulatedDisk() if self.random.random() < 0.5 else None
         self.plan = self._plan()
 
     def _records(self) -> Batch:
@@ -158,6 +161,8 @@ class Simulation:
             batch_records=self._batch_records,
             seed=self.random.randrange(1 << 32),
             engine=EngineSettings(commit_interval_ms=self._commit_interval_ms),
+            state=None if self.disk is None else self.disk.spec(),
+            state_folder=Path(f"worker-{number}"),
         )
         engine = assemble(
             self.plan, catalog=self._catalog, transport=transport, context=self._context, settings=settings

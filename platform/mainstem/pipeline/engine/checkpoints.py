@@ -18,13 +18,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mainstem.api.context import Clock
+from mainstem.api.state import StateChange, TaskState
 from mainstem.api.transport import Committed, TransportConsumer
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.connector_reader import reason_of
 from mainstem.pipeline.engine.producing import WorkerProducer
-from mainstem.pipeline.engine.restoring import Kept
+from mainstem.pipeline.engine.restoring import DiskPosition, Kept
 from mainstem.pipeline.engine.stages import StoppedAt
-from mainstem.pipeline.engine.task import Task
+from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.errors import StageFailure
 from mainstem.pipeline.state.changelog import Change, StateId, to_batches
 from mainstem.pipeline.state.store import MISSING
@@ -51,6 +52,7 @@ class Owned(NamedTuple):
     partitions: Sequence[TopicPartition]
     changelog: TopicPartition | None
     kept: Mapping[str, Kept]
+    state: TaskState | None = None
 
 
 class Ownership:
@@ -72,6 +74,7 @@ class Checkpoints:
         self._producer = producer
         self._sinks = list(sinks)
         self._clock = clock
+        self._on_disk: dict[TaskId, list[StateChange]] = {}
         self.count = 0
 
     async def make(
@@ -85,11 +88,17 @@ class Checkpoints:
                 raise StoppedAt(sink.name, "", StageFailure(reason_of(error))) from error
         moved = [one for one in owned if _offsets(one) != ownership[str(one.task.id)].offsets or _has_positions(one)]
         offsets: dict[TopicPartition, Committed] = {}
+        self._on_disk = {}
         for one in moved:
             offsets.update(await self._write_state(one, ownership[str(one.task.id)]))
         await self._producer.commit(offsets, consumer)
         for one in moved:
             mine = ownership[str(one.task.id)]
+            if one.state is not None:
+                position = DiskPosition(mine.base, self._clock.now_ms())
+                one.state.write(self._on_disk.get(one.task.id, []), position.data())
+                for kept in one.kept.values():
+                    kept.store.let_go()
             mine.offsets = _offsets(one)
             mine.checkpoint += 1
         if moved:
@@ -111,6 +120,8 @@ class Checkpoints:
                     )
                     for entry in entries[start : start + ENTRIES_AT_ONCE]
                 ]
+                if one.state is not None:
+                    self._on_disk.setdefault(one.task.id, []).extend(StateChange(*change) for change in changes)
                 for batch in to_batches(changes, mine.owner, checkpoint, self._clock.now_ms()):
                     await self._producer.produce(one.changelog, batch)
                 await asyncio.sleep(0)  # whoever shares the loop, a broker say, must not wait for all of a large state

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from mainstem.api.context import PluginContext
+from mainstem.api.spec import configure
+from mainstem.api.state import TaskState
 from mainstem.api.transport import Transport
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.checkpoints import Checkpoints
@@ -42,6 +44,7 @@ CHANGELOG_CONFIGS: Mapping[str, str] = {
     # Entries that do not count lie at the end of the log; compaction must leave what they hide until the next
     # owner has repaired it.
     "min.compaction.lag.ms": "86400000",
+    "delete.retention.ms": "86400000",
 }
 WAIT_FOR_TOPIC_MS = 200
 
@@ -201,7 +204,7 @@ class Engine:
             topology, self._transport, once=self._settings.once, make_reader=lambda task: self._reader(task, stages)
         )
         await finishing.open()
-        factory = TaskFactory(topology, stages, self._clock)
+        factory = TaskFactory(topology, stages, self._clock, self._open_state())
         from_latest = any(isinstance(step, steps.TopicSource) and step.start == "latest" for step in self._graph.steps)
         self._consumer = self._transport.consumer(self.pipeline, from_latest=from_latest)
 
@@ -231,6 +234,15 @@ class Engine:
         )
         worker = Worker(parts, [*routes, *places.leases])
         return worker
+
+    def _open_state(self) -> Callable[[TaskId], TaskState] | None:
+        """How tasks get their place on disk; None: state is in memory."""
+        settings = self._settings
+        if settings.state is None:
+            return None
+        spec, folder = settings.state, settings.state_folder / self.pipeline
+        config = configure(spec.config, {}, owner=f"state {spec.name}")
+        return lambda task_id: spec.open(config, self._context, folder / task_id.section / str(task_id.number))
 
     async def _create_changelogs(self, topology: Topology) -> None:
         for section in topology.sections:

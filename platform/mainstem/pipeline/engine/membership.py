@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mainstem.api.context import Clock
+from mainstem.api.state import TaskState
 from mainstem.api.transport import Committed, Transport, TransportConsumer
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.checkpoints import Owned, Ownership
@@ -19,9 +20,12 @@ from mainstem.pipeline.state.changelog import StateId, state_id
 
 
 class MadeTask(NamedTuple):
+    """`state` is what it has on disk, None if all is in memory."""
+
     task: Task
     kept: Mapping[str, Kept]
     changelog: TopicPartition | None
+    state: TaskState | None
 
 
 class TaskMaker(Protocol):
@@ -99,7 +103,7 @@ class Membership:
         owned = self.owned.get(place.task_id)
         if owned is None:
             made = self._maker.make(place.task_id)
-            owned = Owned(made.task, (), made.changelog, made.kept)
+            owned = Owned(made.task, (), made.changelog, made.kept, made.state)
             self.ownership[str(place.task_id)] = Ownership(self._new_owner(), 0)
             if made.changelog is not None:
                 self.restoring[place.task_id] = None
@@ -136,7 +140,7 @@ class Membership:
             if partition in committed and (known := state_id(committed[partition].metadata)) is not None
         ]
         newest: StateId | None = max(found, key=lambda known: (known.base, known.checkpoint), default=None)
-        self.restoring[task_id] = Restore(self._transport, one.changelog, one.kept, newest, self._clock)
+        self.restoring[task_id] = Restore(self._transport, one.changelog, one.kept, newest, self._clock, one.state)
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         going = self._going(partitions)
@@ -155,6 +159,8 @@ class Membership:
     def _forget(self, going: Sequence[Owned]) -> None:
         for one in going:
             one.task.mailbox.clear()
+            if one.state is not None:
+                one.state.close()
             self.owned.pop(one.task.id, None)
             self.ownership.pop(str(one.task.id), None)
             self.restoring.pop(one.task.id, None)
@@ -183,6 +189,9 @@ class Membership:
         await self._maker.open(owned.task)
         self.consumer.resume(owned.partitions)
         return owned
+
+    def close(self) -> None:
+        self._forget(list(self.owned.values()))
 
     async def roll_back(self) -> None:
         """Throw away what was done since the last checkpoint: every task begins anew from what is committed."""

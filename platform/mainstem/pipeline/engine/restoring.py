@@ -11,21 +11,42 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mainstem.api.context import Clock
+from mainstem.api.state import StateChange, TaskState
 from mainstem.api.transport import Transport
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.state.changelog import Change, Replay, StateId
 from mainstem.pipeline.state.encoding import StateCodec, StateError, step_of
-from mainstem.pipeline.state.store import MISSING, MemoryStore
+from mainstem.pipeline.state.store import MISSING, KeptStore, MemoryStore
 
 SLICE_RECORDS = 20_000
 READ_WAIT_MS = 100
 PATIENCE_MS = 60_000
+DISK_AGE_MAX_MS = 20 * 3_600_000
+"""Older than this a state on disk may have missed a deletion: changelogs keep them for a day (`delete.retention.ms`)."""
+
+
+class DiskPosition(NamedTuple):
+    """What a state on disk stands on: the base of an ownership, whose entries must be read once more, and when it was written."""
+
+    base: int
+    written_ms: int
+
+    def data(self) -> bytes:
+        return b"%d %d" % self
+
+
+def disk_position(data: bytes | None) -> DiskPosition:
+    """Base -1: there is none."""
+    if data is None:
+        return DiskPosition(-1, 0)
+    base, _, written_ms = data.partition(b" ")
+    return DiskPosition(int(base), int(written_ms))
 
 
 class Kept(NamedTuple):
     """A store with the codec of its step."""
 
-    store: MemoryStore
+    store: KeptStore
     codec: StateCodec
 
 
@@ -39,6 +60,7 @@ class Restore:
         kept: Mapping[str, Kept],
         committed: StateId | None,
         clock: Clock,
+        state: TaskState | None = None,
     ) -> None:
         self.partition = partition
         self.records_total = 0
@@ -49,6 +71,7 @@ class Restore:
         self._committed = committed
         self._replay = Replay(committed)
         self._clock = clock
+        self._state = state
         self._offset = -1
         self._end = -1
         self._deadline_ms = 0
@@ -69,14 +92,31 @@ class Restore:
         if not self._replay.is_complete:
             self._wait_for_checkpoint()
             return False
+        # The disk goes on standing on the old base until the first own checkpoint: only that writes the repairs.
         self.base = self._end
         self._repair()
         return True
 
     async def _begin(self) -> None:
         self._offset, self._end = (await self._transport.end_offsets(self.partition.topic))[self.partition]
+        if self._state is not None:
+            self._offset = self._begin_on_disk(self._state, self._offset)
         self.records_total = self._end - self._offset
         self._deadline_ms = self._clock.monotonic_ms() + PATIENCE_MS
+
+    def _begin_on_disk(self, state: TaskState, start: int) -> int:
+        """Where the changelog must be read from: what the disk has stands on the base of an earlier owner in this folder."""
+        stands_on = disk_position(state.position())
+        age_ms = self._clock.now_ms() - stands_on.written_ms
+        if self._committed is None or not start <= stands_on.base <= self._end or age_ms > DISK_AGE_MAX_MS:
+            state.clear()
+            return start
+        progress = self._kept[""]
+        assert isinstance(progress.store, MemoryStore), "progress is small and always in memory"
+        for key, data in state.scan(progress.codec.prefix):
+            place = progress.codec.place(key)
+            progress.store.restore(place, progress.codec.read(place, data))
+        return stands_on.base
 
     def _wait_for_checkpoint(self) -> None:
         if self._clock.monotonic_ms() > self._deadline_ms:
@@ -98,10 +138,13 @@ class Restore:
         self.records_done = self.records_total - max(0, self._end - self._offset)
 
     def _apply(self, changes: Sequence[Change]) -> None:
+        if self._state is not None:
+            known = self._state.position() or DiskPosition(0, self._clock.now_ms()).data()
+            self._state.write([StateChange(*change) for change in changes], known)
         for key, value in changes:
             kept = self._find(key)
-            if kept is None:
-                continue  # of a step that the plan had once
+            if kept is None or not isinstance(kept.store, MemoryStore):
+                continue  # on disk, or of a step that the plan had once
             place = kept.codec.place(key)
             kept.store.restore(place, MISSING if value is None else kept.codec.read(place, value))
 
@@ -115,4 +158,5 @@ class Restore:
             kept = self._find(key)
             if kept is not None:
                 place = kept.codec.place(key)
+                kept.store.load(place.group, [place.key])
                 kept.store.touch(place.group, [place.key])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from mainstem.api.state import StateSpec
 from mainstem.pipeline.engine.worker import EngineSettings
 
 
@@ -12,7 +14,8 @@ class RunSettings:
     """`once`: read what is there now and end, also where more could come. `batch_records`: at most so many at a time.
 
     `transactional_id` is this worker's own, the same from one start to the next, so that a transaction which a crash left
-    open is ended at once. `seed` makes owners' numbers repeatable, for simulations.
+    open is ended at once. `state`: on disk below `state_folder`, one folder per pipeline, section and task; None: in
+    memory. `seed` makes owners' numbers repeatable, for simulations.
     """
 
     once: bool = False
@@ -20,4 +23,6 @@ class RunSettings:
     transactional_id: str | None = None
     batch_records: int = 5_000
     seed: int | None = None
+    state: StateSpec | None = None
+    state_folder: Path = Path("state")
     engine: EngineSettings = field(default_factory=EngineSettings)

@@ -21,7 +21,7 @@ from mainstem.pipeline.engine.stateful_stage import StatefulStage
 from mainstem.pipeline.engine.topology import Section
 from mainstem.pipeline.engine.watermarks import BEGINNING, END, Watermarks
 from mainstem.pipeline.errors import StageFailure
-from mainstem.pipeline.state.store import MemoryStore
+from mainstem.pipeline.state.store import KeptStore, MemoryStore
 
 WATERMARKS, POSITIONS, CHECKPOINT, TOLD = 0, 1, 2, 3
 CURRENT = NUMBER = ""
@@ -72,7 +72,7 @@ class TaskStages(NamedTuple):
 
 class Task:
     def __init__(
-        self, task_id: TaskId, section: Section, stages: TaskStages, stores: Mapping[str, MemoryStore], clock: Clock
+        self, task_id: TaskId, section: Section, stages: TaskStages, stores: Mapping[str, KeptStore], clock: Clock
     ) -> None:
         self.id = task_id
         self.section = section

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mainstem.api.context import Clock
+from mainstem.api.state import TaskState
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.connector_reader import ConnectorReader
 from mainstem.pipeline.engine.membership import MadeTask
@@ -14,12 +15,13 @@ from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.engine.topology import Topology
 from mainstem.pipeline.operators.stateful import Stores
 from mainstem.pipeline.plan import steps
+from mainstem.pipeline.state.disk_store import DiskStore
 from mainstem.pipeline.state.encoding import StateCodec
-from mainstem.pipeline.state.store import MemoryStore, Store
+from mainstem.pipeline.state.store import KeptStore, MemoryStore, Store
 
 
 class _Stores:
-    def __init__(self, step: str, stores: Mapping[str, MemoryStore]) -> None:
+    def __init__(self, step: str, stores: Mapping[str, KeptStore]) -> None:
         self._step = step
         self._stores = stores
 
@@ -34,23 +36,36 @@ class _Stores:
 class TaskFactory:
     """`read_connector` makes the reader of a section that begins with a connector."""
 
-    def __init__(self, topology: Topology, stages: StageFactory, clock: Clock) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        stages: StageFactory,
+        clock: Clock,
+        open_state: Callable[[TaskId], TaskState] | None,
+    ) -> None:
         self.readers: dict[TaskId, ConnectorReader] = {}
         self._sections = {section.name: section for section in topology.sections}
         self._stages = stages
         self._clock = clock
+        self._open_state = open_state
 
     def make(self, task_id: TaskId) -> MadeTask:
         section = self._sections[task_id.section]
         stateful = stores_of(section)
-        stores = {name: MemoryStore(name) for name in stateful}
+        state = self._open_state(task_id) if self._open_state is not None and stateful else None
+        codecs = {
+            name: StateCodec(name, step.state_type if isinstance(step, steps.StatefulMap) else None)
+            for name, step in stateful.items()
+        }
+        stores: dict[str, KeptStore] = {
+            name: MemoryStore(name) if state is None else DiskStore(name, codec, state)
+            for name, codec in codecs.items()
+        }
         task = Task(task_id, section, self._stages.stages(section), stores, self._clock)
         kept = {"": Kept(task.progress, StateCodec(""))}
-        for name, step in stateful.items():
-            state_type = step.state_type if isinstance(step, steps.StatefulMap) else None
-            kept[name] = Kept(stores[name], StateCodec(name, state_type))
+        kept.update({name: Kept(stores[name], codec) for name, codec in codecs.items()})
         changelog = None if section.changelog is None else TopicPartition(section.changelog, task_id.number)
-        return MadeTask(task, kept, changelog)
+        return MadeTask(task, kept, changelog, state)
 
     async def open(self, task: Task) -> None:
         for stage in task.stages.stateful:

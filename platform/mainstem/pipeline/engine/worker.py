@@ -309,6 +309,7 @@ class Worker:
         for task_id in list(self._drains):
             await self._cancel_drain(task_id)
         closing: list[Any] = [reader.close() for reader in self._parts.readers.values()]
+        self._parts.membership.close()
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -49,6 +49,10 @@ class StateCodec:
         except (TypeError, OverflowError, struct.error) as error:
             raise StateError(f"step {self.step}: the key {place.key!r:.60} cannot be kept: {error}") from None
 
+    def group_prefix(self, group: int) -> bytes:
+        """With which all keys of a group begin; sorts as groups do."""
+        return self.prefix + _GROUP.pack(group + _SIGN)
+
     def value(self, place: Place, value: Any) -> bytes:
         """Raises: StateError."""
         try:

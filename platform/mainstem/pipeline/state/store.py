@@ -53,6 +53,19 @@ class Store(Protocol):
         """Everything, in no particular order."""
 
 
+class KeptStore(Store, Protocol):
+    """A store with what whoever keeps its changelog needs."""
+
+    @property
+    def has_changes(self) -> bool: ...
+
+    def take_changes(self) -> list[Entry]:
+        """What was touched since the last call. Values are the live objects: encode them before anything changes them."""
+
+    def let_go(self) -> None:
+        """A checkpoint was made: what can be read again need not stay in memory."""
+
+
 class MemoryStore:
     """All of it in dicts. `take_changes` and `restore` are for whoever keeps the changelog."""
 
@@ -101,6 +114,9 @@ class MemoryStore:
             changes += [Entry(Place(group, key), found.get(key, MISSING)) for key in keys]
         self._touched = {}
         return changes
+
+    def let_go(self) -> None:
+        """There is no other place."""
 
     def restore(self, place: Place, value: Any) -> None:
         """As it was at some checkpoint; not a change."""

@@ -1,0 +1,25 @@
+"""RocksDB as a state of tasks: the contract, and what its users see when it cannot be opened."""
+
+from __future__ import annotations
+
+import pytest
+
+from mainstem.api.state import StateStoreError
+from mainstem.testing.conformance.context import plugin_context
+from mainstem.testing.conformance.states import check_state
+from mainstem_plugins.state_rocksdb import mainstem_register_states
+
+[SPEC] = mainstem_register_states()
+
+
+def test_contract(tmp_path):
+    with plugin_context() as context:
+        check_state(lambda: SPEC.open(SPEC.config(), context, tmp_path / "state"))
+
+
+def test_a_folder_that_is_in_use_is_named(tmp_path):
+    with plugin_context() as context:
+        state = SPEC.open(SPEC.config(), context, tmp_path / "state")
+        with pytest.raises(StateStoreError, match=r"state in .* cannot be opened"):
+            SPEC.open(SPEC.config(), context, tmp_path / "state")
+        state.close()
