@@ -66,7 +66,10 @@ class Sink(Protocol):
         """Raises: ConnectorError with a text that says what to change."""
 
     async def write(self, batch: Batch) -> Sequence[Rejected]:
-        """May buffer. Order within one split is kept. A batch with rejected records counts as not written."""
+        """May buffer. Order within one split is kept. A batch with rejected records counts as not written.
+
+        Of `write` and `flush` one is called at a time.
+        """
 
     async def flush(self) -> None:
         """Everything written so far is durable when this returns."""

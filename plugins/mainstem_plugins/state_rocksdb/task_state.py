@@ -67,7 +67,7 @@ class RocksState:
         self._database.write(batch)
 
     def position(self) -> bytes | None:
-        found: Any = self._database.get(POSITION)
+        found: bytes | None = self._database.get(POSITION)
         return found
 
     def clear(self) -> None:

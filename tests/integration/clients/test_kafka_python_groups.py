@@ -316,6 +316,7 @@ def test_single_offsets_of_a_group_are_deleted(python_admin, new_topic, fresh_na
     settings = {"enable_auto_commit": False, "metadata_max_age_ms": 500}
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, **settings)
     mine, foreign = TopicPartition(topic, 0), TopicPartition(other, 0)
+    eventually("it knows the topic", lambda: bool(consumer.partitions_for_topic(topic)), lambda: None)
     consumer.subscribe([topic])
     eventually("it has partitions", lambda: len(consumer.assignment()) == 2, lambda: consumer.poll(timeout_ms=50))
     consumer.commit({mine: OffsetAndMetadata(3, "", -1)})

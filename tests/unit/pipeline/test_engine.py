@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -378,3 +380,27 @@ async def test_a_sink_that_cannot_be_opened_stops_the_start(world):
     world.fill("in", [b"1"])
     error = await failure(world, Pipeline("p").source("in").sink(connector=sink_of(UnopenableSink)))
     assert str(error) == "pipeline p, stage sink: table=orders: no such table"
+
+
+async def test_a_sink_is_called_by_one_task_at_a_time(world):
+    """Tasks work side by side where one may wait; a connector is written for one caller."""
+    world.fill("in", *([b"%d" % number] * 5 for number in range(4)))
+    written: list[Any] = []
+
+    class OneAtATime(MemorySink):
+        is_writing = False
+
+        async def write(self, batch: Batch) -> Sequence[Rejected]:
+            assert not OneAtATime.is_writing, "two writes at a time"
+            OneAtATime.is_writing = True
+            await asyncio.sleep(0)
+            OneAtATime.is_writing = False
+            written.extend(batch.values)
+            return ()
+
+        async def flush(self) -> None:
+            assert not OneAtATime.is_writing, "flushed in the middle of a write"
+            await super().flush()
+
+    await world.run(Pipeline("p").source("in").sink(connector=sink_of(OneAtATime)))
+    assert len(written) == 20

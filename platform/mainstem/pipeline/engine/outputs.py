@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -73,18 +74,23 @@ class TopicOutput:
 
 
 class ConnectorOutput:
+    """A sink is called by one caller at a time, as its port promises: tasks that work side by side wait for each other here."""
+
     def __init__(self, name: str, sink: Sink) -> None:
         self.name = name
         self._sink = sink
+        self._calls = asyncio.Lock()
 
     async def open(self) -> None:
         await self._sink.open()
 
     async def write(self, batch: Batch) -> Sequence[Rejected]:
-        return await self._sink.write(batch)
+        async with self._calls:
+            return await self._sink.write(batch)
 
     async def flush(self) -> None:
-        await self._sink.flush()
+        async with self._calls:
+            await self._sink.flush()
 
     async def close(self) -> None:
         await self._sink.close()
