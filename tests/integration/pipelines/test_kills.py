@@ -43,7 +43,14 @@ class Workers:
         self.folder = folder
         (folder / "client.properties").write_text("session.timeout.ms=6000\nheartbeat.interval.ms=300\n")
         (folder / "totals.py").write_text(SCRIPT.format(name=name, topic=topic))
-        self._command = [sys.executable, "totals.py", "--broker", f"kafka://{bootstrap}", "--broker-config", "client.properties"]
+        self._command = [
+            sys.executable,
+            "totals.py",
+            "--broker",
+            f"kafka://{bootstrap}",
+            "--broker-config",
+            "client.properties",
+        ]
         self._command += ["--exactly-once"] if exactly_once else []
         self.running: list[subprocess.Popen[bytes]] = []
 
