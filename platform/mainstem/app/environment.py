@@ -26,11 +26,12 @@ METRICS_HOST = "127.0.0.1"
 
 
 class Environment(NamedTuple):
-    """`broker` is None where the transport needs none in this process."""
+    """`broker` is None where the transport needs none in this process, and `endpoint` where nobody asked for metrics."""
 
     context: PluginContext
     broker: AsyncBroker | None
     transport: Transport
+    endpoint: MetricsEndpoint | None
 
 
 @asynccontextmanager
@@ -57,6 +58,7 @@ async def open_environment(options: RunOptions, plugins: PluginManager, stack: A
         sensors = broker.node.sensors
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="mainstem-pipeline")
     stack.callback(executor.shutdown)
+    endpoint: MetricsEndpoint | None = None
     if options.metrics_port is not None:
         endpoint = MetricsEndpoint(sensors, plugins)
         await endpoint.start(METRICS_HOST, options.metrics_port)
@@ -67,4 +69,4 @@ async def open_environment(options: RunOptions, plugins: PluginManager, stack: A
     transport = spec.open(configure(spec.config, settings, owner=f"transport {scheme}"), context, address, node)
     await transport.open()
     stack.push_async_callback(transport.close)
-    return Environment(context, broker, transport)
+    return Environment(context, broker, transport, endpoint)

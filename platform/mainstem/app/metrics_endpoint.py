@@ -1,7 +1,7 @@
 """`GET /metrics` for brokers and workers: the smallest HTTP server that a scraper needs, on the process's own loop.
 
 One request per connection; anything but GET of a known path gets 404 or 405; a client has ten seconds to ask. `/faults` beside it
-is `app.faults_endpoint`.
+is `app.faults_endpoint`, `/pipelines` is `app.queries_endpoint`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class MetricsEndpoint:
         """`faults`: those that clients may change; None if they may not."""
         self._sensors = sensors
         self._faults = faults
+        self.answer_pipelines: Callable[[HttpRequest], HttpAnswer] | None = None
+        """`/pipelines`, where pipelines run; whoever runs them sets it, so that a broker need not import them."""
         exporter = plugins.find(SensorExporter, EXPORTER)
         self._render: Callable[..., tuple[str, bytes]] = exporter.open(exporter.config())
         self._server: asyncio.Server | None = None
@@ -52,6 +54,8 @@ class MetricsEndpoint:
                     size = min(read_body_size(request), REQUEST_BYTES_MAX)
                     request.body = await reader.readexactly(size)
                     writer.write(_response(await answer_faults(self._faults, request)))
+                elif self.answer_pipelines is not None and request.path.startswith("/pipelines"):
+                    writer.write(_response(self.answer_pipelines(request)))
                 else:
                     writer.write(self._answer(request))
                 await writer.drain()
@@ -79,9 +83,9 @@ def _read(head: bytes) -> HttpRequest:
     """What is not HTTP is a request for nothing."""
     first, *lines = head.decode("latin-1").split("\r\n")
     method, _, rest = first.partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
+    path, _, query = rest.partition(" ")[0].partition("?")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return HttpRequest(method, path, headers)
+    return HttpRequest(method, path, headers, query=query)
 
 
 def _response(answer: HttpAnswer) -> bytes:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
+from mainstem.app.queries_endpoint import answer_queries
 from mainstem.app.run_options import MEMORY, RunOptions, from_arguments, from_flags
 from mainstem.app.workers import is_worker, run_workers, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
+from mainstem.pipeline.engine.queries import Queries
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.graph import Graph
@@ -121,7 +124,7 @@ async def run_async(
     plans = check(pipelines, plugins)
     waits_for = feeders(plans) if options.once else {}
     async with AsyncExitStack() as stack:
-        context, broker, transport = await open_environment(options, plugins, stack)
+        context, broker, transport, endpoint = await open_environment(options, plugins, stack)
         if broker is not None and is_interactive and not options.once:
             address = broker.bootstrap_servers
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
@@ -146,6 +149,9 @@ async def run_async(
         ]
         counters = [engine.counters for engine in engines]
         register(context.sensor, counters)
+        if endpoint is not None:
+            queries = {engine.pipeline: Queries(engine) for engine in engines}
+            endpoint.answer_pipelines = partial(answer_queries, queries)
         for engine in engines:
             stack.push_async_callback(engine.close)
         for engine in engines:

@@ -81,7 +81,12 @@ def parser(program: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--data", metavar="DIR", type=Path, help=f"where the embedded broker keeps its records (default: {DATA})"
     )
-    made.add_argument("--metrics-port", metavar="N", type=int, help="serve /metrics on this port of 127.0.0.1")
+    made.add_argument(
+        "--metrics-port",
+        metavar="N",
+        type=int,
+        help="serve /metrics, and state by key at /pipelines, on this port of 127.0.0.1",
+    )
     made.add_argument(
         "--exactly-once",
         action="store_true",

@@ -105,6 +105,11 @@ class Engine:
         """It begins, restores state, or has records in hand."""
         return self._worker is None or self._worker.is_busy
 
+    @property
+    def tasks(self) -> list[Task]:
+        """Those that this worker has and whose state is there."""
+        return [] if self._worker is None else self._worker.tasks
+
     def stop(self) -> None:
         """End the run after the batches in hand, with a checkpoint."""
         self._is_stopping = True

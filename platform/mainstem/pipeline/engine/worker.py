@@ -94,6 +94,10 @@ class Worker:
         mail = any(one.task.mailbox for one in membership.owned.values())
         return not membership.has_assignment or bool(membership.restoring or self._drains or mail)
 
+    @property
+    def tasks(self) -> list[Task]:
+        return [one.task for one in self._parts.membership.running]
+
     async def start(self) -> None:
         self._parts.membership.consumer = self._parts.consumer
         await self._parts.consumer.subscribe(self._topics, self._parts.membership)

@@ -11,6 +11,7 @@ from mainstem.pipeline.operators.aggregating import Aggregates, check_keys
 from mainstem.pipeline.operators.quiet import Quiet
 from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Stores
 from mainstem.pipeline.plan.steps import Aggregation, Every
+from mainstem.pipeline.state.store import Place
 
 ALL_TIME, PENDING = 0, 1
 RESULTS_PER_BATCH = 10_000
@@ -105,6 +106,9 @@ class AggregationOperator(Quiet):
                 ),
                 about="aggregates that are due",
             )
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return self._aggregates.result(place.key, value) if place.group == ALL_TIME else value
 
     def next_wall_clock_ms(self) -> int | None:
         return self._due_ms

@@ -13,6 +13,7 @@ from mainstem.pipeline.operators.stateful import NEVER_MS, Emission, Moment, Sto
 from mainstem.pipeline.operators.window_results import Result, by_record, by_time
 from mainstem.pipeline.plan.steps import Every, Window
 from mainstem.pipeline.plan.windows import CountWindow
+from mainstem.pipeline.state.store import Place
 
 ALL_KEYS = 0
 SEEN, WINDOWS = 0, 1
@@ -91,6 +92,9 @@ class CountWindows(Quiet):
             told = [self._result(key, one) for one in all_held[key][WINDOWS]]
             if told:
                 yield from by_time(told, told[0].value["window_start"])
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return [self._result(place.key, one).value for one in value[WINDOWS]]
 
     def next_wall_clock_ms(self) -> int | None:
         return self._due_ms

@@ -16,6 +16,7 @@ from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
 from mainstem.pipeline.operators.window_results import Result, by_record, by_time, late
 from mainstem.pipeline.plan.steps import Every, Window
 from mainstem.pipeline.plan.windows import Hopping, Tumbling
+from mainstem.pipeline.state.store import Place
 
 NEWEST, STATES = 0, 1
 
@@ -180,6 +181,9 @@ class FixedWindows:
         for start, keys in sorted(by_start.items(), key=lambda one: one[0]):
             held = self._store.load(start, keys)
             yield from by_time([self._result(start, key, held[key]) for key in keys], start)
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return self._result(place.group, place.key, value).value
 
     def next_wall_clock_ms(self) -> int | None:
         return self._due_ms

@@ -16,6 +16,7 @@ from mainstem.pipeline.operators.due_times import DueTimes
 from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
 from mainstem.pipeline.operators.window_results import Result, by_record, by_time, late
 from mainstem.pipeline.plan.steps import WINDOW_START, Every, Window
+from mainstem.pipeline.state.store import Place
 
 ALL_KEYS = 0
 Columns = list[list[Any]]
@@ -133,6 +134,9 @@ class KeyedWindows(ABC):
             told = self._results(key, all_held[key]) if key in all_held else []
             if told:
                 yield from by_time(told, told[0].value[WINDOW_START])
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return [result.value for result in self._results(place.key, value)]
 
     def next_wall_clock_ms(self) -> int | None:
         return self._due_ms

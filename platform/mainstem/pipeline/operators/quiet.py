@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mainstem.pipeline.operators.stateful import Emission
+from mainstem.pipeline.state.store import Place
 
 
 class Quiet:
@@ -22,6 +24,9 @@ class Quiet:
 
     def next_wall_clock_ms(self) -> int | None:
         return None
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return value
 
     def closed_until_ms(self) -> int | None:
         return None

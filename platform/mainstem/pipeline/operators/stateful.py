@@ -15,11 +15,11 @@ the batch taken in. The engine then asks the step's policy and comes again with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mainstem.api.batch import Batch
 from mainstem.pipeline.plan.steps import MAIN
-from mainstem.pipeline.state.store import Store
+from mainstem.pipeline.state.store import Place, Store
 
 NEVER_MS = 1 << 61
 """No event time comes so far; see `engine.watermarks.END`."""
@@ -80,6 +80,9 @@ class StatefulOperator(Protocol):
         """NEVER_MS and above: a bounded run has ended."""
 
     def on_wall_clock(self, now_ms: int) -> Iterable[Emission]: ...
+
+    def shown(self, place: Place, value: Any) -> Any:
+        """An entry of the store as whoever queries it wants to see it."""
 
     def closed_until_ms(self) -> int | None:
         """The watermark that would have closed what was closed so far; None: nothing was. When a bounded run ends, all

@@ -11,6 +11,7 @@ from mainstem.pipeline.operators.aggregating import check_keys
 from mainstem.pipeline.operators.due_times import DueTimes
 from mainstem.pipeline.operators.stateful import Emission, Moment, Stores
 from mainstem.pipeline.plan.steps import StatefulMap
+from mainstem.pipeline.state.store import Place
 
 STATES, EVENT_TIMERS, WALL_TIMERS = 0, 1, 2
 
@@ -160,6 +161,9 @@ class StatefulMapOperator:
         if results:
             batch = Batch(keys=[key] * len(results), values=results, timestamps=[at_ms] * len(results))
             yield Emission(batch, about=f"timer of key {key!r:.60}")
+
+    def shown(self, place: Place, value: Any) -> Any:
+        return value
 
     def next_wall_clock_ms(self) -> int | None:
         return self._due[WALL_TIMERS].next_ms
