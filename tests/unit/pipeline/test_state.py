@@ -244,3 +244,12 @@ async def test_two_windows_follow_each_other(world):
     assert [(one["window_start"], one["windows"], one["records"]) for one in out.values] == [
         (start, 5, 20) for start in range(0, 400, 100)
     ]
+
+
+async def test_how_much_state_there_is_can_be_scraped(world):
+    world.fill("in", [b"1"] * 3, keys=[["a", "b", "a"]])
+    engine = world.engine(Pipeline("p").source("in").aggregate(n=Count()).sink(connector=memory_sink(empty_batch())))
+    await engine.open()
+    await engine.run()
+    assert engine.counters.state_entries == {"aggregate": 2}
+    await engine.close()

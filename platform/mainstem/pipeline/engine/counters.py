@@ -61,7 +61,7 @@ WATERMARK = Metric(
 STATE_ENTRIES = Metric(
     name="mainstem_pipeline_state_entries",
     kind="gauge",
-    help="Entries in the state of a step, such as open windows times keys.",
+    help="Entries of a step's state in memory, such as open windows times keys; as of the last checkpoint.",
     labels=LABELS,
 )
 RESTORING = Metric(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mainstem.api.serde import SerdeError, each
+from mainstem.pipeline.state.encoding import with_tuples
 
 
 class MessagePack:
@@ -35,11 +36,7 @@ class MessagePack:
 
     def loads_many(self, data: Sequence[bytes | None]) -> list[Any]:
         loaded = each(self._decode, data, (msgspec.DecodeError,))
-        return [_with_tuples(key) for key in loaded] if self._is_key else loaded
-
-
-def _with_tuples(key: Any) -> Any:
-    return tuple(_with_tuples(part) for part in key) if type(key) is list else key
+        return [with_tuples(key) for key in loaded] if self._is_key else loaded
 
 
 def _refuse(value: Any) -> Any:

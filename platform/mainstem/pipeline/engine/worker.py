@@ -239,6 +239,11 @@ class Worker:
         owned = [one for one in parts.membership.running if not one.task.is_draining]
         await self._make_checkpoint(owned)
         self._checkpoint_ms = parts.clock.monotonic_ms()
+        sizes: dict[str, int] = {}
+        for task in self.tasks:
+            for step, store in task.stores.items():
+                sizes[step] = sizes.get(step, 0) + store.size
+        parts.counters.state_entries = sizes
 
     async def _make_checkpoint(self, owned: Sequence[Owned]) -> None:
         parts = self._parts

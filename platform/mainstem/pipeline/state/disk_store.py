@@ -92,6 +92,10 @@ class DiskStore:
                 yield Entry(Place(group, key), value)
 
     @property
+    def size(self) -> int:
+        return sum(map(len, self._cached.values()))
+
+    @property
     def has_changes(self) -> bool:
         return bool(self._touched)
 
@@ -106,6 +110,6 @@ class DiskStore:
 
     def let_go(self) -> None:
         """After a checkpoint: what is cached beyond a bound is read again when it is used again."""
-        if sum(map(len, self._cached.values())) > CACHED_MAX:
+        if self.size > CACHED_MAX:
             self._cached = {}
             self._whole = set()

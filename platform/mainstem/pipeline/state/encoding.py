@@ -68,7 +68,7 @@ class StateCodec:
         start = len(self.prefix)
         try:
             (group,) = _GROUP.unpack_from(key, start)
-            return Place(group - _SIGN, _with_tuples(self._decode(key[start + GROUP_BYTES :])))
+            return Place(group - _SIGN, with_tuples(self._decode(key[start + GROUP_BYTES :])))
         except (struct.error, msgspec.DecodeError) as error:
             raise StateError(f"step {self.step}: a stored key {key!r:.60} cannot be read: {error}") from None
 
@@ -100,9 +100,9 @@ def _is_typed(state_type: Callable[[], Any] | None) -> bool:
     return dataclasses.is_dataclass(state_type) or issubclass(state_type, msgspec.Struct | dict | list | set)
 
 
-def _with_tuples(key: Any) -> Any:
+def with_tuples(key: Any) -> Any:
     """Keys are hashable, so a list in one was a tuple."""
-    return tuple(_with_tuples(part) for part in key) if type(key) is list else key
+    return tuple(with_tuples(part) for part in key) if type(key) is list else key
 
 
 def _refuse(value: Any) -> Any:

@@ -57,6 +57,10 @@ class KeptStore(Store, Protocol):
     """A store with what whoever keeps its changelog needs."""
 
     @property
+    def size(self) -> int:
+        """Entries in memory."""
+
+    @property
     def has_changes(self) -> bool: ...
 
     def take_changes(self) -> list[Entry]:
@@ -101,6 +105,10 @@ class MemoryStore:
         return (
             Entry(Place(group, key), value) for group, found in self._groups.items() for key, value in found.items()
         )
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self._groups.values()))
 
     @property
     def has_changes(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mainstem.api.batch import Batch, SourceBatch
@@ -131,6 +131,3 @@ def drive(
             driven.crash()
     driven.finish()
     return driven
-
-
-Model = Callable[[Sequence[Record]], Any]
