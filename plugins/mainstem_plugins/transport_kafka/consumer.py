@@ -7,7 +7,7 @@ import queue
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -23,7 +23,6 @@ from mainstem_plugins.transport_kafka.client import (
     columns_of,
     in_words,
     quiet_logger,
-    take,
 )
 
 R = TypeVar("R")
@@ -54,6 +53,7 @@ class KafkaConsumer:
         self._listener: RebalanceListener | None = None
         self._failure: BaseException | None = None
         self._is_closing = False
+        self._gone: set[TopicPartition] = set()
         self._coming: _Coming | None = None
         self._is_incremental = properties.get("group.protocol") == "consumer"
 
@@ -84,9 +84,11 @@ class KafkaConsumer:
             consumer.pause(paused)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        self._gone.update(_names(partitions))
         self._tell(lambda listener: listener.revoked(_names(partitions)))
 
     def _on_lost(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        self._gone.update(_names(partitions))
         self._tell(lambda listener: listener.lost(_names(partitions)))
 
     def _tell(self, call: Callable[[RebalanceListener], Coroutine[Any, Any, None]]) -> None:
@@ -130,7 +132,21 @@ class KafkaConsumer:
         return self._in_batches(messages)
 
     def _poll(self, max_records: int, max_wait_s: float) -> list[Message]:
-        return [] if self._is_closing else take(self._consumer, max_records, max_wait_s)
+        """Wait for the first message only; `consume` alone would wait until it has all of them.
+
+        If the partition of the first goes while the others are taken (librdkafka itself drops its own of such partitions), it
+        is no longer ours: whoever gets the partition, maybe we again, reads it from the committed offset.
+        """
+        if self._is_closing:
+            return []
+        first = self._consumer.poll(max_wait_s)
+        if first is None:
+            return []
+        self._gone.clear()
+        more = self._consumer.consume(max_records - 1, 0) if max_records > 1 else []
+        messages = cast(list[Message], [first, *more])
+        place = TopicPartition(messages[0].topic(), messages[0].partition())
+        return messages[1:] if place in self._gone else messages
 
     def _in_batches(self, messages: Sequence[Message]) -> list[FetchedBatch]:
         records: dict[TopicPartition, list[Message]] = {}
