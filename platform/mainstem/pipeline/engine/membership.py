@@ -157,13 +157,15 @@ class Membership:
         return [one for task_id, one in self.owned.items() if task_id in ids]
 
     def _forget(self, going: Sequence[Owned]) -> None:
+        """By their ids: a roll-back may have made them anew meanwhile."""
         for one in going:
-            one.task.mailbox.clear()
-            if one.state is not None:
-                one.state.close()
-            self.owned.pop(one.task.id, None)
+            owned = self.owned.pop(one.task.id, None)
             self.ownership.pop(str(one.task.id), None)
             self.restoring.pop(one.task.id, None)
+            if owned is not None:
+                owned.task.mailbox.clear()
+                if owned.state is not None:
+                    owned.state.close()
 
     # Restoring.
 
