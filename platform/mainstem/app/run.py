@@ -66,10 +66,10 @@ def run(
     In a script that was started itself the command line's flags go before the arguments here. A failure is printed and
     ends the process with status 1; `run_async` raises it instead.
     """
-    Process.has_run = True
     if Process.captured is not None:
         Process.captured += [pipeline, *more]
         raise Captured
+    Process.has_run = True
     try:
         given = {
             "broker": broker,

@@ -20,6 +20,7 @@ def main(arguments: Sequence[str]) -> int:
         Parser("run", "").error(f"the script comes first: mainstem run script.py {' '.join(arguments)}")
     script, flags = checked(arguments[0]), list(arguments[1:])
     options = from_flags(RunOptions(), PROGRAM, flags)  # before the script does anything
+    Process.has_run = False
     found = execute(script, flags)
     if not Process.has_run:
         run_with(options, defined(script, found))
