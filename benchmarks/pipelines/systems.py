@@ -46,7 +46,7 @@ def _system(name: str, label: str, variant: str = "memory", cell: str = THROUGHP
 
 
 SYSTEMS = [
-    _system("mainstem", "mainstem", bar=100_000),
+    _system("mainstem", "mainstem, totals in a dict of the script", bar=100_000),
     _system("bare", "a bare confluent-kafka loop"),
     _system("bytewax", "Bytewax"),
     _system("quix", "Quix Streams"),

@@ -1,7 +1,6 @@
 """The job in mainstem: totals in a dict of the process (`memory`), or kept by the engine with a changelog topic (`changelog`),
 which `exactly-once` writes in transactions with everything else."""
 
-import inspect
 import sys
 from collections import defaultdict
 
@@ -9,9 +8,6 @@ from mainstem import Pipeline, run
 
 broker, source, sink, group, folder, variant = sys.argv[1:7]
 del sys.argv[1:]
-guarantee = {"exactly_once": True} if variant == "exactly-once" else {}
-if not guarantee.keys() <= inspect.signature(run).parameters.keys():
-    sys.exit("not yet: run() has no exactly_once")
 totals: dict[str, int] = defaultdict(int)
 
 
@@ -28,4 +24,5 @@ def add_to(order, state):
 
 paid = Pipeline(group).source(source, key="string", value="json").filter(lambda order: order["paid"])
 summed = paid.map(add) if variant == "memory" else paid.stateful_map(add_to, dict)
-run(summed.sink(sink, key="string", value="json"), broker=broker, data=folder, **guarantee)
+plan = summed.sink(sink, key="string", value="json")
+run(plan, broker=broker, data=folder, exactly_once=variant == "exactly-once")
