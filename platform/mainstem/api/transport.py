@@ -214,10 +214,12 @@ class TransportSpec:
     """Descriptor. `name` is the URL scheme (`kafka://host:port`).
 
     `open(config, context, address, node)`: `address` is what follows `://`, `node` the broker in this process
-    or None. What follows `?` in the URL is the configuration.
+    or None. What follows `?` in the URL is the configuration. `is_in_process`: its topics are seen by this process only,
+    so that workers in processes of their own cannot share them.
     """
 
     name: str
     open: Callable[[Any, PluginContext, str, LocalNode | None], Transport]
     config: type[PluginConfig] = PluginConfig
     needs_local_node: bool = False
+    is_in_process: bool = False

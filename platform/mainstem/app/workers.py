@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
+from mainstem.api.transport import TransportSpec
 from mainstem.app.embedded import AsyncBroker
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import RunOptions
@@ -44,6 +45,11 @@ async def start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBrok
 
 async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
     """The status to end with. Raises: ConfigError, PluginError."""
+    scheme = options.broker_parts[0]
+    if plugins.find(TransportSpec, scheme).is_in_process:
+        raise ConfigError(
+            "workers", options.workers, f"{scheme}:// is seen by one process only: use kafka:// or embedded://"
+        )
     environment = dict(os.environ)
     async with AsyncExitStack() as stack:
         if options.is_embedded:

@@ -28,4 +28,4 @@ def open_transport(config: MemoryConfig, context: PluginContext, address: str, n
 
 @hookimpl
 def mainstem_register_transports() -> list[TransportSpec]:
-    return [TransportSpec(name="memory", open=open_transport, config=MemoryConfig)]
+    return [TransportSpec(name="memory", open=open_transport, config=MemoryConfig, is_in_process=True)]
