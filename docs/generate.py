@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.api.sensor import Metric
+from mainstem.api.transport import TransportTraits
 from mainstem.broker.routes import ROUTES
 from mainstem.model.configs.broker_keys import HONOURED_KEYS
 from mainstem.model.configs.group import GROUP_KEYS
@@ -18,6 +19,9 @@ from mainstem.model.configs.topic_keys import TOPIC_KEYS
 from mainstem.model.features import ALL_FEATURES
 from mainstem.pipeline.engine import counters
 from mainstem.telemetry import metrics
+from mainstem_plugins.transport_embedded.transport import EmbeddedTransport
+from mainstem_plugins.transport_kafka.transport import KafkaTransport
+from mainstem_plugins.transport_memory.transport import MemoryTransport
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "reference"
@@ -97,9 +101,47 @@ def configs_page() -> str:
     )
 
 
+def transports_page() -> str:
+    """What each transport says of itself, which `mainstem.testing.conformance.transports` holds it to."""
+    traits: dict[str, TransportTraits] = {
+        "embedded": EmbeddedTransport.traits,
+        "kafka": KafkaTransport.traits,
+        "memory": MemoryTransport.traits,
+    }
+
+    def yes(is_so: bool) -> str:
+        return "yes" if is_so else "no"
+
+    rows = [
+        (
+            f"`{name}`",
+            yes(one.has_groups),
+            one.transactions or "no",
+            yes(one.is_durable),
+            yes(one.is_dense),
+            yes(one.compacts),
+        )
+        for name, one in traits.items()
+    ]
+    head = (
+        "Transport",
+        "Members share a group",
+        "Transactions",
+        "Outlives the process",
+        "Offsets count by one",
+        "Compacts",
+    )
+    return f"# Transports\n\nMade by docs/generate.py. How to use them: [transports](../transports.md).\n\n{table(head, rows)}\n"
+
+
 def pages() -> dict[str, str]:
     """File name -> text."""
-    return {"metrics.md": metrics_page(), "apis.md": apis_page(), "configs.md": configs_page()}
+    return {
+        "metrics.md": metrics_page(),
+        "apis.md": apis_page(),
+        "configs.md": configs_page(),
+        "transports.md": transports_page(),
+    }
 
 
 if __name__ == "__main__":
