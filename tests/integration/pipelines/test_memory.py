@@ -43,3 +43,23 @@ def test_workers_cannot_share_the_memory_of_one_process(start, numbers):
     status, _, errors = start(SCRIPT, "--once", "--workers", "2").end()
     assert status == 1
     assert "memory:// is seen by one process only" in errors
+
+
+EXACTLY_ONCE = """
+from mainstem import Pipeline, run
+
+fill = Pipeline("fill").source(connector="files", path="numbers.jsonl").sink("in", value="json")
+double = Pipeline("double").source("in", value="json").map(lambda number: 2 * number).sink("out", value="json")
+tell = Pipeline("tell").source("out", value="json").sink(connector="files", path="out.jsonl")
+run(fill, broker="memory://once", once=True)
+for _ in range(2):
+    run(double, broker="memory://once", once=True, exactly_once=True)
+run(tell, broker="memory://once", once=True)
+"""
+
+
+def test_exactly_once_on_memory_writes_each_record_once_although_it_runs_twice(start, tmp_path, numbers):
+    status, _, errors = start(EXACTLY_ONCE).end()
+    assert status == 0, errors
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert found == [2 * number for number in range(10)]
