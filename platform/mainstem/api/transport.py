@@ -107,6 +107,13 @@ class TransportProducer(Protocol):
         Raises: TransportError.
         """
 
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        """`produce`, and wait until the records are acknowledged. For whoever has to know where each of them is; one producer
+        is used with this or with `produce`, not with both.
+
+        Returns their offsets; None in a transaction, where not every carrier knows them. Raises: TransportError.
+        """
+
     async def flush(self) -> None:
         """Everything produced so far is acknowledged by all in-sync replicas.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mainstem.api.batch import Batch
@@ -48,6 +48,12 @@ class SimulatedProducer:
         except BaseException:
             self._arrive(self._topics.random.randrange(len(self._pending) + 1))
             raise
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        await self.produce(partition, batch)
+        await self.flush()
+        end = self._topics.logs[partition].offsets[-1] + 1
+        return range(end - len(batch), end)
 
     async def flush(self) -> None:
         try:
@@ -99,6 +105,10 @@ class SimulatedTransactions:
         if partition not in self._topics.logs:
             raise TransportError(f"{partition} does not exist")
         self._pending.append(_Handed(partition, batch))
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        await self.produce(partition, batch)
+        return None
 
     async def flush(self) -> None:
         self._step("transactions.flush")

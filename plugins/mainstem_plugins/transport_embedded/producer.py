@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import NamedTuple
 
 from mainstem.api.batch import Batch
@@ -84,6 +84,20 @@ class EmbeddedProducer:
             )
             await self._in_flight.make_room(len(encoded))
             self._in_flight.add(partition, len(encoded), self._node.append(partition, encoded))
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        offsets: list[int] = []
+        for first, end in slices(batch, self._config.batch_bytes):
+            headers = None if batch.headers is None else batch.headers[first:end]
+            encoded = records.encode(
+                batch.keys[first:end], batch.values[first:end], batch.timestamps[first:end], headers, codec=self._codec
+            )
+            try:
+                base = await self._node.append(partition, encoded)
+            except RequestError as error:
+                raise trouble(error, f"{partition} cannot be written") from error
+            offsets.extend(range(base, base + end - first))
+        return offsets
 
     async def flush(self) -> None:
         await self._in_flight.settle()

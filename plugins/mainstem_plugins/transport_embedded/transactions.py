@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mainstem.api.batch import Batch
 from mainstem.api.node import CommittedOffset, LocalNode
@@ -62,6 +62,11 @@ class EmbeddedTransactions:
             self._has_written = True
             await self._in_flight.make_room(len(encoded))
             self._in_flight.add(partition, len(encoded), self._local.append(partition, encoded))
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        await self.produce(partition, batch)
+        await self.flush()
+        return None
 
     async def flush(self) -> None:
         await self._in_flight.settle()

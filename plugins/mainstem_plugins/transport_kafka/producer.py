@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -18,6 +18,29 @@ from mainstem_plugins.transport_kafka.client import PassingErrors, in_words, qui
 
 QUEUE_FULL_WAIT_S = 0.1
 FLUSH_WAIT_S = 0.5
+REPORT_WAIT_S = 0.1
+
+
+class Report:
+    """Offsets of the records of one `append`, as they arrive."""
+
+    __slots__ = ("arrived", "offsets", "_count", "_loop")
+
+    def __init__(self, count: int) -> None:
+        self.offsets: list[int] = []
+        self._loop = asyncio.get_running_loop()
+        self.arrived: asyncio.Future[None] = self._loop.create_future()
+        self._count = count
+
+    def add(self, offset: int) -> None:
+        """In whichever thread polls."""
+        self.offsets.append(offset)
+        if len(self.offsets) == self._count:
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if not self.arrived.done():
+            self.arrived.set_result(None)
 
 
 class KafkaProducer:
@@ -25,8 +48,17 @@ class KafkaProducer:
         self._executor = context.executor
         self._trouble = PassingErrors(context.log, "producer")
         self._failed: TransportError | None = None
-        settings: dict[str, Any] = {**properties, "error_cb": self._trouble, "on_delivery": self._not_delivered}
-        self._producer = Producer(settings, logger=quiet_logger())
+        self._reports: dict[tuple[str, int], Report] = {}
+        self._polling: asyncio.Future[None] | None = None
+        self._settings: dict[str, Any] = {**properties, "error_cb": self._trouble, "on_delivery": self._not_delivered}
+        self._made: Producer | None = None
+
+    @property
+    def _producer(self) -> Producer:
+        """Made when it is used: librdkafka reports on every record, or on those that failed only, for all of its life."""
+        if self._made is None:
+            self._made = Producer(self._settings, logger=quiet_logger())
+        return self._made
 
     def _not_delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and self._failed is None:
@@ -49,6 +81,31 @@ class KafkaProducer:
         self._producer.poll(0)
         self._check()
 
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        if "transactional.id" in self._settings:
+            await self.produce(partition, batch)
+            await self.flush()
+            return None
+        if self._made is None:
+            self._settings |= {"delivery.report.only.error": False, "on_delivery": self._delivered}
+        # librdkafka keeps the order within a partition, so the reports of one call come in the order of its records.
+        report = self._reports[partition] = Report(len(batch))
+        await self.produce(partition, batch)
+        while not report.arrived.done():
+            self._polling = self._polling or asyncio.ensure_future(self._poll())
+            await asyncio.wait({report.arrived, self._polling}, return_when=asyncio.FIRST_COMPLETED)
+            self._check()
+        return report.offsets
+
+    async def _poll(self) -> None:
+        await self._in_thread(self._producer.poll, REPORT_WAIT_S)
+        self._polling = None
+
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
+        self._not_delivered(error, message)
+        if error is None:
+            self._reports[message.topic(), message.partition()].add(message.offset())
+
     async def _produce_when_there_is_room(self, *record: Any) -> None:
         while True:
             self._check()
@@ -60,6 +117,8 @@ class KafkaProducer:
                 continue
 
     async def flush(self) -> None:
+        if self._made is None:
+            return
         # Librdkafka gives up by itself (message.timeout.ms); in short steps, because a failure must not wait for the rest.
         try:
             while await self._in_thread(self._producer.flush, FLUSH_WAIT_S):
@@ -86,5 +145,7 @@ class KafkaProducer:
         return int(await self._call(lambda: call(wait_s)))
 
     async def close(self) -> None:
+        if self._made is None:
+            return
         self._producer.purge()
         await self._in_thread(self._producer.flush, FLUSH_WAIT_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,11 @@ class MemoryProducer:
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None:
         self._topics.append(partition, batch, self._clock.monotonic_ms())
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        self._topics.append(partition, batch, self._clock.monotonic_ms())
+        end = self._topics.log(partition).end
+        return range(end - len(batch), end)
 
     async def flush(self) -> None:
         """Everything has arrived already."""
@@ -68,6 +73,10 @@ class MemoryTransactions:
         pending = self._open_transaction()
         self._topics.log(partition).check(partition, batch)
         pending.append(_Pending(partition, batch))
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        await self.produce(partition, batch)
+        return None
 
     async def flush(self) -> None:
         self._check()

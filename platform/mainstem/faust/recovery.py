@@ -1,0 +1,110 @@
+"""Recovery of tables by slices: whatever waits in the changelog queue is applied at once, not record by record with a timer each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from time import monotonic
+from typing import Any
+
+from faust.tables.manager import TableManager as FaustTableManager
+from faust.tables.recovery import Recovery as FaustRecovery
+from faust.types import TP
+from mode import Service
+
+SLICE_EVENTS = 2_000
+IDLE_WAIT_S = 1.0
+
+
+class Recovery(FaustRecovery):
+    """Ends by position, not by the last record: a changelog's last offset may be the marker of a transaction."""
+
+    def __post_init__(self) -> None:
+        self._passed: dict[TP, int] = {}
+        self._news = asyncio.Event()
+
+    def passed(self, tp: TP, next_offset: int) -> None:
+        """Everything below `next_offset` has been put into the queue."""
+        self._passed[tp] = max(self._passed.get(tp, 0), next_offset - 1)
+        self._news.set()
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        self._passed.clear()
+        await super().on_rebalance(*args, **kwargs)
+
+    async def _resume_streams(self, generation_id: int = 0) -> None:
+        await super()._resume_streams(generation_id)
+        self.app.consumer.wake()  # type: ignore[attr-defined]
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        await super().on_recovery_completed(generation_id)
+        self.app.consumer.wake()  # type: ignore[attr-defined]
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        queue: Any = self.tables.changelog_queue
+        waiting = queue._queue
+        while not self.should_stop:
+            if not waiting:
+                queue.maybe_endorse_pressure_drop()
+                self._apply_passed()
+                self._maybe_end()
+                self._news.clear()
+                try:
+                    async with asyncio.timeout(IDLE_WAIT_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+                continue
+            taken = [waiting.popleft() for _ in range(min(len(waiting), SLICE_EVENTS))]
+            await self._apply(taken)
+            queue.maybe_endorse_pressure_drop()
+            await asyncio.sleep(0)
+
+    async def _apply(self, events: list[Any]) -> None:
+        now = monotonic()
+        by_table: dict[Any, list[Any]] = defaultdict(list)
+        for event in events:
+            tp, offset = event.message.tp, event.message.offset
+            table = self.tp_to_table.get(tp)
+            is_active = tp in self.active_tps
+            if table is None or not (is_active or tp in self.standby_tps):
+                continue  # revoked meanwhile
+            offsets = self.active_offsets if is_active else self.standby_offsets
+            seen = offsets.get(tp)
+            if seen is not None and offset <= seen:
+                continue
+            offsets[tp] = offset
+            received_at = self._active_events_received_at if is_active else self._standby_events_received_at
+            received_at[tp] = now
+            by_table[table].append(event)
+        for table, batch in by_table.items():
+            if table._on_changelog_event is not None:
+                for event in batch:
+                    await table.on_changelog_event(event)
+            table.apply_changelog_batch(batch)
+        self._last_flush_at = now
+        if events:
+            self._processing_times.append((monotonic() - now) / len(events))
+
+    def _apply_passed(self) -> None:
+        for tp, position in self._passed.items():
+            offsets = self.active_offsets if tp in self.active_tps else self.standby_offsets
+            if tp in offsets and position > (offsets[tp] if offsets[tp] is not None else -1):
+                offsets[tp] = position
+
+    def _maybe_end(self) -> None:
+        if self.in_recovery and not self.need_recovery():
+            self.flush_buffers()
+            self._set_recovery_ended()
+            self.signal_recovery_end.set()
+        if not self.tables.standbys_ready and not self.standby_remaining_total():
+            self.tables.on_standbys_ready()
+
+
+class TableManager(FaustTableManager):
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery  # type: ignore[return-value]

@@ -1,0 +1,92 @@
+"""What an app is connected to: a transport of pipelines, and for `mainstem://` the broker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from mainstem.api.transport import Transport
+from mainstem.app.environment import Environment, open_environment
+from mainstem.app.plugins import PluginManager
+from mainstem.app.run_options import DATA, RunOptions
+from mainstem.model.errors import ConfigError
+
+SCHEME = "mainstem"
+MEMORY_SCHEME = "memory"
+REMOTE_PREFIX = "mainstem+"
+
+
+def run_options(urls: Sequence[Any]) -> RunOptions:
+    """What an app's `broker` setting means to `mainstem run`.
+
+    `memory://name`: topics of this process. `mainstem://` and `mainstem:///folder`: the broker in this process, its records in
+    `mainstem-data` or in the folder. `mainstem+kafka://host:port`, several separated by `;`: a cluster, and likewise for each
+    other transport. Raises: ConfigError.
+    """
+    first = urls[0]
+    scheme = first.scheme
+    settings = f"?{first.raw_query_string}" if first.raw_query_string else ""
+    if scheme == MEMORY_SCHEME:
+        return RunOptions(broker=f"memory://{first.host or ''}{settings}")
+    if scheme == SCHEME:
+        return RunOptions(broker=f"embedded://{settings}", data=folder(first))
+    if scheme.startswith(REMOTE_PREFIX):
+        address = ",".join(one.authority + (one.path if one.path != "/" else "") for one in urls)
+        return RunOptions(broker=f"{scheme.removeprefix(REMOTE_PREFIX)}://{address}{settings}")
+    raise ConfigError("broker", str(first), "mainstem://, memory:// and mainstem+kafka:// are served here")
+
+
+def folder(url: Any) -> Path:
+    named = f"{url.host or ''}{url.path if url.path != '/' else ''}"
+    return Path(named) if named else DATA
+
+
+class Session:
+    """Opened by the first of an app's services that starts, closed by the last that stops."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self.environment: Environment | None = None
+        self._stack = AsyncExitStack()
+        self._users = 0
+        self._opening: asyncio.Lock | None = None
+
+    async def acquire(self) -> None:
+        """Raises: ConfigError, PluginError, TransportError."""
+        self._opening = self._opening or asyncio.Lock()
+        async with self._opening:
+            if not self._users:
+                async with AsyncExitStack() as stack:
+                    self.environment = await open_environment(self.options, PluginManager(), stack)
+                    self._stack = stack.pop_all()
+            self._users += 1
+
+    async def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self.environment = None
+            await self._stack.aclose()
+
+    @property
+    def is_open(self) -> bool:
+        return self.environment is not None
+
+    @property
+    def transport(self) -> Transport:
+        if self.environment is None:
+            raise ConfigError("broker", self.options.broker, "the app has not started: it is not connected yet")
+        return self.environment.transport
+
+
+_SESSIONS: dict[tuple[int, RunOptions], Session] = {}
+
+
+def shared_session(options: RunOptions) -> Session:
+    """One per event loop and address: two apps of a process share the broker that only one can be."""
+    key = (id(asyncio.get_running_loop()), options)
+    for known in [one for one, session in _SESSIONS.items() if not session.is_open and one != key]:
+        del _SESSIONS[known]
+    return _SESSIONS.setdefault(key, Session(options))
