@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from faust.fixups.base import Fixup as FaustFixup
+from mode.utils.imports import symbol_by_name
 
 from mainstem.faust.monitor import Monitor
 from mainstem.faust.recovery import TableManager
@@ -42,7 +43,7 @@ class Fixup(FaustFixup):
 
 def install(conf: Any) -> None:
     for name, own in OWN_CLASSES.items():
-        if getattr(conf, f"_{name}") in (None, type(conf).SETTINGS[name].default):
+        if getattr(conf, f"_{name}") in (None, symbol_by_name(type(conf).SETTINGS[name].default)):
             setattr(conf, f"_{name}", own)
 
 

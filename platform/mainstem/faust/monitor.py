@@ -33,13 +33,8 @@ class Monitor(FaustMonitor):
         return self._table_or_create(table)
 
 
-def has_foreign_sensors(app: Any) -> bool:
-    """One that is not this monitor, so that all of them must hear of every event."""
-    sensors = app.sensors._sensors
-    return len(sensors) > 1 or not any(type(one) is Monitor for one in sensors)
-
-
 def own_monitor(app: Any) -> Monitor | None:
     """The monitor to count in by the slice; None while foreign sensors are told of each event, and it with them."""
-    monitor = app.monitor
-    return monitor if type(monitor) is Monitor and not has_foreign_sensors(app) else None
+    monitor = app._monitor
+    sensors = app.sensors._sensors
+    return monitor if type(monitor) is Monitor and len(sensors) == 1 and monitor in sensors else None

@@ -14,7 +14,7 @@ from mode import Service
 
 from mainstem.api.transport import TransportProducer
 from mainstem.faust.sending import Appender, Outgoing, partitions_of
-from mainstem.faust.topics import topic_configs
+from mainstem.faust.topics import TopicCounts, topic_configs
 
 ROOM_RECORDS = 16_384
 CACHED_KEYS_MAX = 100_000
@@ -25,6 +25,7 @@ class Producer(FaustProducer):
 
     def __post_init__(self) -> None:
         self.partitioner = self.partitioner or DefaultPartitioner()
+        self.counts: TopicCounts = self.transport.counts  # type: ignore[attr-defined]
         self.outgoing: dict[TP, Outgoing] = {}
         self.waiting_records = 0
         self._appender: Appender | None = None
@@ -118,7 +119,7 @@ class Producer(FaustProducer):
         return chosen
 
     def _ask_partitioner(self, topic: str, key: bytes | None) -> int:
-        every = partitions_of(self.transport.counts, topic)  # type: ignore[attr-defined]
+        every = partitions_of(self.counts, topic)  # type: ignore[attr-defined]
         return int(self.partitioner(key, every, every))
 
     def key_partition(self, topic: str, key: bytes) -> TP:
@@ -143,7 +144,6 @@ class Producer(FaustProducer):
         await self.know(topic)
         await self.wait_for_room()
         sent: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        sent.add_done_callback(_seen)
         self.post(topic, key, value, partition, timestamp, headers, sent)
         return sent
 
@@ -153,8 +153,8 @@ class Producer(FaustProducer):
 
     async def know(self, topic: str) -> None:
         """How many partitions it has; a topic that nobody declared is created."""
-        if self.transport.counts.known(topic) is None:  # type: ignore[attr-defined]
-            await self.transport.counts.ensure([topic])  # type: ignore[attr-defined]
+        if self.counts.known(topic) is None:  # type: ignore[attr-defined]
+            await self.counts.ensure([topic])  # type: ignore[attr-defined]
 
     def send_soon(self, fut: Any) -> None:
         """Without waiting, from plain functions. The topic of a `FutureMessage` may not be known yet."""
@@ -162,7 +162,7 @@ class Producer(FaustProducer):
         topic = message.channel.get_topic_name()
         state = self._sensors_told(topic, message)
         listener = _Promise(self.app, self, fut, state)
-        if message.partition is None and self.transport.counts.known(topic) is None:  # type: ignore[attr-defined]
+        if message.partition is None and self.counts.known(topic) is None:
             self.add_future(self._send_when_known(topic, message, listener))
             return
         self.post(topic, message.key, message.value, message.partition, message.timestamp, message.headers, listener)
@@ -230,7 +230,7 @@ class Producer(FaustProducer):
         ensure_created: bool = False,
     ) -> None:
         configs = topic_configs(config, compacting=compacting, deleting=deleting, retention=retention)
-        await self.transport.counts.create(topic, partitions, configs)  # type: ignore[attr-defined]
+        await self.counts.create(topic, partitions, configs)  # type: ignore[attr-defined]
 
     def supports_headers(self) -> bool:
         return True
@@ -256,9 +256,3 @@ class _Promise:
 
     def done(self) -> bool:
         return bool(self.fut.done())
-
-
-def _seen(sent: asyncio.Future[Any]) -> None:
-    """A failure stops the app through `flush`; the future of a send that nobody awaits need not say so again."""
-    if not sent.cancelled():
-        sent.exception()

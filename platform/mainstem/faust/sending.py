@@ -56,6 +56,8 @@ class Outgoing:
         for _, listener in self.listeners:
             if not listener.done():
                 listener.set_exception(error)
+                if isinstance(listener, asyncio.Future):
+                    listener.exception()  # counts as seen: a send that nobody awaits stops the app at its next flush
 
 
 def _bytes(content: Any) -> bytes | None:

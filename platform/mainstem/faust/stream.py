@@ -14,7 +14,7 @@ from faust.types import ChannelT, EventT
 from mode.utils.futures import maybe_async
 
 from mainstem.faust.consumer import Consumer
-from mainstem.faust.monitor import has_foreign_sensors
+from mainstem.faust.monitor import own_monitor
 
 TURN_EVENTS = 128
 
@@ -75,7 +75,7 @@ class Stream(FaustStream[Any]):
                     continue
                 do_ack = self.enable_acks
                 state = None
-                is_told = has_foreign_sensors(app)
+                is_told = own_monitor(app) is None
                 if is_told:
                     state = self._tell_in(event, message)
                 if not do_ack:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from faust.channels import SerializedChannel
 from faust.stores.memory import Store as MemoryStore
 from faust.tables.globaltable import GlobalTable as FaustGlobalTable
 from faust.tables.table import Table as FaustTable
 
+from mainstem.faust.encoding import Dump, compile_key, compile_value
 from mainstem.faust.monitor import own_monitor
 from mainstem.faust.producer import Producer
 
@@ -39,6 +41,9 @@ class ChangelogWriter:
 
     _listener: PersistedOffset | None = None
     _is_simple: bool | None = None
+    _changelog_name = ""
+    _dump_key: Dump | None = None
+    _dump_value: Dump | None = None
 
     def _changelog(self: Any, key: Any, value: Any, *, is_removal: bool) -> int | None:
         """Returns the partition; None if Faust has to do it."""
@@ -47,20 +52,26 @@ class ChangelogWriter:
         if not isinstance(producer, Producer) or not self._can_write_itself():
             return None
         partition = self.partition_for_key(key)
-        topic = self.changelog_topic
-        key_bytes, headers = topic.prepare_key(key, self.key_serializer, None, {})
-        serializer = "raw" if is_removal else self.value_serializer
-        value_bytes, headers = topic.prepare_value(value, serializer, None, headers)
-        return producer.post(
-            topic.get_topic_name(), key_bytes, value_bytes, partition, None, headers, self._listener
-        )
+        key_bytes = self._dump_key(key)
+        value_bytes = None if is_removal else self._dump_value(value)
+        return producer.post(self._changelog_name, key_bytes, value_bytes, partition, None, None, self._listener)
 
     def _can_write_itself(self: Any) -> bool:
         if self._is_simple is None:
-            is_own = type(self).send_changelog is FaustTable.send_changelog
-            is_own = is_own and type(self)._on_changelog_sent is FaustTable._on_changelog_sent
-            self._is_simple = is_own
+            own = type(self)
+            topic = self.changelog_topic
+            self._changelog_name = topic.get_topic_name()
+            self._dump_key = compile_key(topic, self.key_serializer)
+            self._dump_value = compile_value(topic, self.value_serializer)
             self._listener = None if type(self.data) is MemoryStore else PersistedOffset(self)
+            self._is_simple = (
+                own.send_changelog is FaustTable.send_changelog
+                and own._on_changelog_sent is FaustTable._on_changelog_sent
+                and type(topic).prepare_key is SerializedChannel.prepare_key
+                and type(topic).prepare_value is SerializedChannel.prepare_value
+                and self._dump_key is not None
+                and self._dump_value is not None
+            )
         return bool(self._is_simple)
 
     def on_key_get(self: Any, key: Any) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from faust.channels import SerializedChannel
 from faust.topics import Topic as FaustTopic
 from faust.types import RecordMetadata
 
+from mainstem.faust.encoding import Dump, compile_key, compile_value
 from mainstem.faust.monitor import own_monitor
-from mainstem.faust.producer import Producer
+from mainstem.faust.producer import ROOM_RECORDS, Producer
 
 
 class Topic(FaustTopic):
     """`send` returns a future of the record's metadata, as in Faust; so does everything that is built on it."""
+
+    _dump_key: Dump | None = None
+    _dump_value: Dump | None = None
 
     async def send(
         self,
@@ -46,20 +51,27 @@ class Topic(FaustTopic):
                 callback=callback,
                 force=force,
             )
-        opened = self.prepare_headers(headers)
-        sent_key, opened = self.prepare_key(key, key_serializer, schema, opened)
-        sent_value, opened = self.prepare_value(value, value_serializer, schema, opened)
+        opened = self.prepare_headers(headers) if headers is not None else {}
+        if schema is None and key_serializer is None and value_serializer is None and self._has_encoders():
+            sent_key, sent_value = self._dump_key(key), self._dump_value(value)  # type: ignore[misc]
+        else:
+            sent_key, opened = self.prepare_key(key, key_serializer, schema, opened)
+            sent_value, opened = self.prepare_value(value, value_serializer, schema, opened)
         name = self.topics[0] if len(self.topics) == 1 else self.get_topic_name()
-        await producer.know(name)
-        await producer.wait_for_room()
-        sent: asyncio.Future[RecordMetadata] = producer.loop.create_future()
-        sent.add_done_callback(_seen)
+        if producer.counts.known(name) is None:
+            await producer.know(name)
+        if producer.waiting_records >= ROOM_RECORDS:
+            await producer.wait_for_room()
+        sent: asyncio.Future[RecordMetadata] = asyncio.Future(loop=producer.loop)
         producer.post(name, sent_key, sent_value, partition, timestamp, opened, sent)
         monitor.sent(name, 1)
         return sent
 
-
-def _seen(sent: asyncio.Future[Any]) -> None:
-    """The failure of a send that nobody awaits stops the app at its next commit and need not be told here too."""
-    if not sent.cancelled():
-        sent.exception()
+    def _has_encoders(self) -> bool:
+        """Compiled at the first send: the app's serializers are not known when a topic is made."""
+        if self._dump_key is None:
+            own = type(self)
+            if own.prepare_key is SerializedChannel.prepare_key and own.prepare_value is SerializedChannel.prepare_value:
+                self._dump_key = compile_key(self, self.key_serializer)
+                self._dump_value = compile_value(self, self.value_serializer)
+        return self._dump_key is not None and self._dump_value is not None
