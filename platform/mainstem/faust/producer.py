@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka.partitioner import DefaultPartitioner
 from faust.transport.producer import Producer as FaustProducer
-from faust.types import TP, RecordMetadata
+from faust.types import TP, PendingMessage, RecordMetadata
 from mode import Service
 
 from mainstem.api.transport import TransportProducer
@@ -105,6 +105,24 @@ class Producer(FaustProducer):
             self._has_room.clear()
         return partition
 
+    def post_telling_sensors(
+        self,
+        channel: Any,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: Any,
+        listener: Any = None,
+    ) -> int:
+        """As `post`, for an app with sensors that want to hear of each record."""
+        message = PendingMessage(channel, key, value, partition, timestamp, headers, None, None, None, topic=topic)
+        sensors = self.app.sensors
+        state = sensors.on_send_initiated(self, topic, message, len(key or b""), len(value or b""))
+        told = ToldListener(self, state, listener)
+        return self.post(topic, key, value, partition, timestamp, headers, told)
+
     def _choose(self, topic: str, key: bytes | None) -> int:
         known = self._partition_of_key
         if key is not None:
@@ -160,20 +178,19 @@ class Producer(FaustProducer):
         """Without waiting, from plain functions. The topic of a `FutureMessage` may not be known yet."""
         message = fut.message
         topic = message.channel.get_topic_name()
-        state = self._sensors_told(topic, message)
-        listener = _Promise(self.app, self, fut, state)
         if message.partition is None and self.counts.known(topic) is None:
-            self.add_future(self._send_when_known(topic, message, listener))
-            return
-        self.post(topic, message.key, message.value, message.partition, message.timestamp, message.headers, listener)
+            self.add_future(self._send_when_known(topic, fut))
+        else:
+            self._send_message(topic, fut)
 
-    async def _send_when_known(self, topic: str, message: Any, listener: Any) -> None:
+    async def _send_when_known(self, topic: str, fut: Any) -> None:
         await self.know(topic)
-        self.post(topic, message.key, message.value, message.partition, message.timestamp, message.headers, listener)
+        self._send_message(topic, fut)
 
-    def _sensors_told(self, topic: str, message: Any) -> Any:
-        keysize, valsize = len(message.key or b""), len(message.value or b"")
-        return self.app.sensors.on_send_initiated(self, topic, message, keysize, valsize)
+    def _send_message(self, topic: str, fut: Any) -> None:
+        message = fut.message
+        record = topic, message.key, message.value, message.partition, message.timestamp, message.headers
+        self.post_telling_sensors(message.channel, *record, _Promise(fut))
 
     @Service.task
     async def _sending(self) -> None:
@@ -236,23 +253,43 @@ class Producer(FaustProducer):
         return True
 
 
+class ToldListener:
+    """Tells the sensors what became of a record, and then whoever else listens."""
+
+    __slots__ = ("listener", "producer", "state")
+
+    def __init__(self, producer: Any, state: Any, listener: Any) -> None:
+        self.producer, self.state, self.listener = producer, state, listener
+
+    def set_result(self, metadata: RecordMetadata) -> None:
+        if self.listener is not None and not self.listener.done():
+            self.listener.set_result(metadata)
+        self.producer.app.sensors.on_send_completed(self.producer, self.state, metadata)
+
+    def set_exception(self, error: BaseException) -> None:
+        if self.listener is not None and not self.listener.done():
+            self.listener.set_exception(error)
+        self.producer.app.sensors.on_send_error(self.producer, error, self.state)
+
+    def done(self) -> bool:
+        return False
+
+
 class _Promise:
-    """Resolves a `FutureMessage`, as `Topic._on_published` does."""
+    """Resolves a `FutureMessage` and calls its callback, as Faust's topics do."""
 
-    __slots__ = ("app", "fut", "producer", "state")
+    __slots__ = ("fut",)
 
-    def __init__(self, app: Any, producer: Any, fut: Any, state: Any) -> None:
-        self.app, self.producer, self.fut, self.state = app, producer, fut, state
+    def __init__(self, fut: Any) -> None:
+        self.fut = fut
 
     def set_result(self, metadata: RecordMetadata) -> None:
         self.fut.set_result(metadata)
         if self.fut.message.callback:
             self.fut.message.callback(self.fut)
-        self.app.sensors.on_send_completed(self.producer, self.state, metadata)
 
     def set_exception(self, error: BaseException) -> None:
         self.fut.set_exception(error)
-        self.app.sensors.on_send_error(self.producer, error, self.state)
 
     def done(self) -> bool:
         return bool(self.fut.done())

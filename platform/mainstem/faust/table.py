@@ -10,7 +10,7 @@ from faust.tables.globaltable import GlobalTable as FaustGlobalTable
 from faust.tables.table import Table as FaustTable
 
 from mainstem.faust.encoding import Dump, compile_key, compile_value
-from mainstem.faust.monitor import own_monitor
+from mainstem.faust.monitor import Monitor, own_monitor
 from mainstem.faust.producer import Producer
 
 
@@ -45,16 +45,19 @@ class ChangelogWriter:
     _dump_key: Dump | None = None
     _dump_value: Dump | None = None
 
-    def _changelog(self: Any, key: Any, value: Any, *, is_removal: bool) -> int | None:
+    def _changelog(self: Any, key: Any, value: Any, monitor: Monitor | None, *, is_removal: bool) -> int | None:
         """Returns the partition; None if Faust has to do it."""
-        app = self.app
-        producer = app._producer
+        producer = self.app._producer
         if not isinstance(producer, Producer) or not self._can_write_itself():
             return None
-        partition = self.partition_for_key(key)
+        name, partition = self._changelog_name, self.partition_for_key(key)
         key_bytes = self._dump_key(key)
         value_bytes = None if is_removal else self._dump_value(value)
-        return producer.post(self._changelog_name, key_bytes, value_bytes, partition, None, None, self._listener)
+        if monitor is None:
+            record = name, key_bytes, value_bytes, partition, None, None
+            return producer.post_telling_sensors(self.changelog_topic, *record, self._listener)
+        monitor.sent(name, 1)
+        return producer.post(name, key_bytes, value_bytes, partition, None, None, self._listener)
 
     def _can_write_itself(self: Any) -> bool:
         if self._is_simple is None:
@@ -82,26 +85,26 @@ class ChangelogWriter:
             monitor.counted_key(self).keys_retrieved += 1
 
     def on_key_set(self: Any, key: Any, value: Any) -> None:
-        partition = self._changelog(key, value, is_removal=False)
+        monitor = own_monitor(self.app)
+        partition = self._changelog(key, value, monitor, is_removal=False)
         if partition is None:
             super().on_key_set(key, value)  # type: ignore[misc]
             return
         if self.window is not None:
             self._maybe_set_key_ttl(key, partition)
-        monitor = own_monitor(self.app)
         if monitor is None:
             self._sensor_on_set(self, key, value)
         else:
             monitor.counted_key(self).keys_updated += 1
 
     def on_key_del(self: Any, key: Any) -> None:
-        partition = self._changelog(key, None, is_removal=True)
+        monitor = own_monitor(self.app)
+        partition = self._changelog(key, None, monitor, is_removal=True)
         if partition is None:
             super().on_key_del(key)  # type: ignore[misc]
             return
         if self.window is not None:
             self._maybe_del_key_ttl(key, partition)
-        monitor = own_monitor(self.app)
         if monitor is None:
             self._sensor_on_del(self, key)
         else:

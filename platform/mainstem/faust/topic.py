@@ -37,8 +37,7 @@ class Topic(FaustTopic):
         app: Any = self.app
         producer = app._producer
         is_plain = callback is None and isinstance(producer, Producer) and producer.started
-        monitor = own_monitor(app) if is_plain else None
-        if monitor is None or app._attachments.enabled or (app.in_transaction and not producer.has_transaction):
+        if not is_plain or app._attachments.enabled:
             return await super().send(
                 key=key,
                 value=value,
@@ -63,8 +62,12 @@ class Topic(FaustTopic):
         if producer.waiting_records >= ROOM_RECORDS:
             await producer.wait_for_room()
         sent: asyncio.Future[RecordMetadata] = asyncio.Future(loop=producer.loop)
-        producer.post(name, sent_key, sent_value, partition, timestamp, opened, sent)
-        monitor.sent(name, 1)
+        monitor = own_monitor(app)
+        if monitor is None:
+            producer.post_telling_sensors(self, name, sent_key, sent_value, partition, timestamp, opened, sent)
+        else:
+            producer.post(name, sent_key, sent_value, partition, timestamp, opened, sent)
+            monitor.sent(name, 1)
         return sent
 
     def _has_encoders(self) -> bool:

@@ -20,6 +20,7 @@ WAIT_S = 60.0
 
 def new_app(broker: str, folder: Path, name: str = "shop", **settings: Any) -> faust.App:
     """Two partitions per topic, no web server, commits often."""
+    folder.mkdir(parents=True, exist_ok=True)
     chosen: dict[str, Any] = {
         "topic_partitions": 2,
         "web_enabled": False,
