@@ -107,13 +107,6 @@ class TransportProducer(Protocol):
         Raises: TransportError.
         """
 
-    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
-        """`produce`, and wait until the records are acknowledged. For whoever has to know where each of them is; one producer
-        is used with this or with `produce`, not with both.
-
-        Returns their offsets; None in a transaction, where not every carrier knows them. Raises: TransportError.
-        """
-
     async def flush(self) -> None:
         """Everything produced so far is acknowledged by all in-sync replicas.
 
@@ -124,7 +117,16 @@ class TransportProducer(Protocol):
         """Without flushing."""
 
 
-class TransactionalProducer(TransportProducer, Protocol):
+class AppendingProducer(TransportProducer, Protocol):
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        """`produce`, and wait until the records are acknowledged. For whoever has to know where each of them is; one producer
+        is used with this or with `produce`, not with both.
+
+        Returns their offsets; None in a transaction, where not every carrier knows them. Raises: TransportError.
+        """
+
+
+class TransactionalProducer(AppendingProducer, Protocol):
     """What is produced between `begin` and `commit` becomes visible at once with the consumer's offsets, or never.
 
     One per worker; whoever opens another with the same transactional id fences this one. KIP-98, KIP-447.
@@ -195,7 +197,7 @@ class Transport(Protocol):
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> TransportConsumer: ...
 
-    def producer(self) -> TransportProducer: ...
+    def producer(self) -> AppendingProducer: ...
 
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer:
         """Raises: TransportError if `traits.transactions` is None."""

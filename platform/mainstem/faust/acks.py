@@ -82,9 +82,10 @@ class UnackedMessages(MutableSet[Any]):
         found = {message for message in self._held if not message.acked}
         for stream in self._streams:
             event = stream.current_event
-            if event is not None and event.message.tp is not None and not event.message.acked:
-                if stream.app.topics.acks_enabled_for(event.message.topic):
-                    found.add(event.message)
+            if event is None or event.message.acked:
+                continue
+            if stream.app.topics.acks_enabled_for(event.message.topic):
+                found.add(event.message)
         return found
 
     def __contains__(self, value: object) -> bool:
@@ -96,7 +97,7 @@ class UnackedMessages(MutableSet[Any]):
     def __len__(self) -> int:
         return len(self._found())
 
-    def __isub__(self, it: Any) -> UnackedMessages:  # type: ignore[override,misc]
+    def __isub__(self, it: Any) -> UnackedMessages:  # type: ignore[misc]
         for one in list(it):
             self._held.discard(one)
         return self

@@ -36,7 +36,7 @@ class Consumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Rule: whoever is asked what is unacknowledged must not have been told of each event.
-        self._unacked_messages = UnackedMessages()  # type: ignore[assignment]
+        self._unacked_messages = UnackedMessages()
         self.deliveries: dict[TP, PartitionDelivery] = {}
         self.source: TransportConsumer | None = None
         self.counts: TopicCounts = self.transport.counts  # type: ignore[attr-defined]
@@ -142,6 +142,7 @@ class Consumer(FaustConsumer):
             await self._wait_to_read(wait_ms / 1000)
             wait_ms = 0  # members that do not fetch are put out of their group
         fetched = await source.fetch(max_records=FETCH_RECORDS, max_wait_ms=wait_ms)
+        await self.membership.settle()
         for one in fetched:
             self.hold(one)
 
@@ -177,7 +178,7 @@ class Consumer(FaustConsumer):
         while not self.should_stop:
             await self._deliver_wake.wait()
             self._deliver_wake.clear()
-            while await self._deliver_round():
+            while await self._deliver_round():  # noqa: ASYNC110 - the streams' turn, not a wait for something
                 await asyncio.sleep(0)
 
     async def _deliver_round(self) -> int:
@@ -246,9 +247,7 @@ class Consumer(FaustConsumer):
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
         enabled = self.app.topics.acks_enabled_for
         return (
-            tp
-            for tp in self.deliveries
-            if enabled(tp.topic) and (topics is None or tp in topics or tp.topic in topics)
+            tp for tp in self.deliveries if enabled(tp.topic) and (topics is None or tp in topics or tp.topic in topics)
         )
 
     def _new_offset(self, tp: TP) -> int | None:
@@ -258,7 +257,8 @@ class Consumer(FaustConsumer):
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         if not self.in_transaction:
             return await super().force_commit(topics, start_new_transaction)  # type: ignore[no-any-return]
-        async with self.transactions.quiet(self) as is_quiet:
+        transactions: Any = self.transactions
+        async with transactions.quiet(self) as is_quiet:
             if not is_quiet:
                 return False
             did_commit = await super().force_commit(None, start_new_transaction)

@@ -41,7 +41,9 @@ class PartitionDelivery:
     """Of one partition in one generation. `origin`: where reading began, for when nothing is committed yet.
     `read_to`: the offset after everything that was held so far."""
 
-    def __init__(self, app: Any, tp: TP, generation_id: int, events: type[BatchEvent], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Any, tp: TP, generation_id: int, events: type[BatchEvent], wake: Callable[[], None]
+    ) -> None:
         self.tp = tp
         self.generation_id = generation_id
         self.held: deque[Held] = deque()
@@ -156,7 +158,7 @@ class PartitionDelivery:
             add(message)
         if headers is not None:
             for message, given in zip(made, headers[first:end], strict=True):
-                message.headers = list(given)
+                message.headers = list(given)  # type: ignore[arg-type]
         return made
 
     def _decode(self, channel: Any, decoder: Decoder, messages: Sequence[BatchMessage]) -> list[Any]:

@@ -44,9 +44,7 @@ def compile_value(channel: Any, serializer: Any) -> Dump | None:
     if is_plain_json(chosen) and schema.value_type not in (str, bytes):
         return _json(lambda value: registry.dumps_value(schema.value_type, value, serializer=chosen), none=b"null")
     value_type = schema.value_type
-    return lambda value: registry.dumps_value(  # type: ignore[no-any-return]
-        value_type, value, serializer=serializer or schema.value_serializer
-    )
+    return lambda value: registry.dumps_value(value_type, value, serializer=serializer or schema.value_serializer)
 
 
 KEY_HEADERS = Schema.on_dumps_key_prepare_headers
@@ -54,7 +52,9 @@ VALUE_HEADERS = Schema.on_dumps_value_prepare_headers
 
 
 def _is_own(schema: Any, registry: Any, name: str) -> bool:
-    return getattr(type(schema), name) is getattr(Schema, name) and getattr(type(registry), name) is getattr(Registry, name)
+    return getattr(type(schema), name) is getattr(Schema, name) and getattr(type(registry), name) is getattr(
+        Registry, name
+    )
 
 
 def _json(other: Dump, *, none: bytes | None) -> Dump:

@@ -1,4 +1,4 @@
-"""Installs the classes that make an app fast, by the entry point `faust.fixups`: nothing in the app has to change but its broker URL.
+"""Installs the classes that make an app fast, by the entry point `faust.fixups`: in the app only its broker URL changes.
 
 Runs while the app is configured, before a topic or a table is made, and never touches an app with another broker, nor a class that
 the app has chosen itself.
@@ -31,7 +31,8 @@ OWN_CLASSES = {
 class Fixup(FaustFixup):
     def enabled(self) -> bool:
         """Faust asks while the app is being made, when its settings are not known yet."""
-        self.app.on_configured.connect(self.on_configured)
+        connect: Any = self.app.on_configured.connect
+        connect(self.on_configured)
         return True
 
     def on_configured(self, app: Any, conf: Any, **kwargs: Any) -> None:

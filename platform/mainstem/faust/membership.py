@@ -23,17 +23,20 @@ class Membership:
     def __init__(self, consumer: Any) -> None:
         self.owned: set[TP] = set()
         self.followed: set[TP] = set()
+        self._is_unsettled = False
         self._consumer = consumer
         self._app = consumer.app
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         going = {TP(*one) for one in partitions}
+        self._is_unsettled = True
         self._app.on_rebalance_start()
         await self._consumer.on_partitions_revoked(going)
         self._forget(going)
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
         going = {TP(*one) for one in partitions}
+        self._is_unsettled = True
         self._app.on_rebalance_start()
         self._forget(going)  # first, so that nobody tries to commit them
         await self._consumer.on_partitions_revoked(going)
@@ -44,6 +47,7 @@ class Membership:
 
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         consumer, app = self._consumer, self._app
+        self._is_unsettled = False
         if not app.rebalancing:  # something came and nothing went: work under way ends first all the same
             app.on_rebalance_start()
             await consumer.on_partitions_revoked(set())
@@ -58,6 +62,11 @@ class Membership:
         app.consumer_generation_id = generation
         self._tell_assignor(actives, standbys)
         await consumer.on_partitions_assigned(set(consumer.deliveries), generation)
+
+    async def settle(self) -> None:
+        """Partitions went and none came: to Faust that is an assignment all the same, and it waits for one."""
+        if self._is_unsettled:
+            await self.assigned([])
 
     def _assignment(self) -> tuple[set[TP], set[TP]]:
         """Global tables are recovered whole by every member, and then followed where another one writes them."""

@@ -11,9 +11,11 @@ from faust.types import TP
 
 
 class Monitor(FaustMonitor):
-    """With a sensor beside it that is not ours (Datadog, Prometheus, statsd, the app's own), every event is told to all of them, this
-    one too. Without, messages and events are counted when they are delivered, and what only per-event timing could know
-    (`events_runtime`, `message.time_in`) stays empty."""
+    """With a sensor beside it that is not ours (Datadog, Prometheus, the app's own), every event is told to all of them.
+
+    Without, messages and events are counted when they are delivered, and what only per-event timing could know
+    (`events_runtime`, `message.time_in`) stays empty.
+    """
 
     def delivered(self, tp: TP, channels: Sequence[Any], count: int, last_offset: int) -> None:
         self.messages_received_total += count

@@ -12,7 +12,7 @@ from faust.transport.producer import Producer as FaustProducer
 from faust.types import TP, PendingMessage, RecordMetadata
 from mode import Service
 
-from mainstem.api.transport import TransportProducer
+from mainstem.api.transport import AppendingProducer
 from mainstem.faust.sending import Appender, Outgoing, partitions_of
 from mainstem.faust.topics import TopicCounts, topic_configs
 
@@ -44,7 +44,7 @@ class Producer(FaustProducer):
         await super().on_start()
         await self.transport.acquire()  # type: ignore[attr-defined]
         if not self.app.in_transaction:
-            made: TransportProducer = self.transport.session.transport.producer()  # type: ignore[attr-defined]
+            made: AppendingProducer = self.transport.session.transport.producer()  # type: ignore[attr-defined]
             self.use(Appender(made))
 
     def use(self, appender: Appender | None) -> None:
@@ -137,8 +137,9 @@ class Producer(FaustProducer):
         return chosen
 
     def _ask_partitioner(self, topic: str, key: bytes | None) -> int:
-        every = partitions_of(self.counts, topic)  # type: ignore[attr-defined]
-        return int(self.partitioner(key, every, every))
+        every = partitions_of(self.counts, topic)
+        chosen: Any = self.partitioner
+        return int(chosen(key, every, every))
 
     def key_partition(self, topic: str, key: bytes) -> TP:
         return TP(topic, self._choose(topic, key))
@@ -171,8 +172,8 @@ class Producer(FaustProducer):
 
     async def know(self, topic: str) -> None:
         """How many partitions it has; a topic that nobody declared is created."""
-        if self.counts.known(topic) is None:  # type: ignore[attr-defined]
-            await self.counts.ensure([topic])  # type: ignore[attr-defined]
+        if self.counts.known(topic) is None:
+            await self.counts.ensure([topic])
 
     def send_soon(self, fut: Any) -> None:
         """Without waiting, from plain functions. The topic of a `FutureMessage` may not be known yet."""
@@ -247,7 +248,7 @@ class Producer(FaustProducer):
         ensure_created: bool = False,
     ) -> None:
         configs = topic_configs(config, compacting=compacting, deleting=deleting, retention=retention)
-        await self.counts.create(topic, partitions, configs)  # type: ignore[attr-defined]
+        await self.counts.create(topic, partitions, configs)
 
     def supports_headers(self) -> bool:
         return True

@@ -26,7 +26,7 @@ class BatchMessage(ConsumerMessage):
     topic: ClassVar[str]  # type: ignore[misc]
     partition: ClassVar[int]  # type: ignore[misc]
     tp: ClassVar[TP]  # type: ignore[misc]
-    generation_id: ClassVar[int]  # type: ignore[misc,assignment]
+    generation_id: ClassVar[int]  # type: ignore[misc]
     timestamp_type = TIMESTAMP_TYPE_CREATED
     checksum = None
 
@@ -59,7 +59,7 @@ class _Headers:
 class BatchEvent(Event):
     """Filled by `delivery`: key, value, message."""
 
-    headers = _Headers()  # type: ignore[assignment]
+    headers = _Headers()
     acked = False
 
 

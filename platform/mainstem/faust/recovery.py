@@ -1,4 +1,4 @@
-"""Recovery of tables by slices: whatever waits in the changelog queue is applied at once, not record by record with a timer each."""
+"""Recovery of tables by slices: what waits in the changelog queue is applied at once, not record by record with a timer each."""
 
 from __future__ import annotations
 

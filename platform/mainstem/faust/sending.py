@@ -9,7 +9,7 @@ from typing import Any
 from faust.types import TP, RecordMetadata
 
 from mainstem.api.batch import Batch
-from mainstem.api.transport import TransportError, TransportProducer
+from mainstem.api.transport import AppendingProducer, TransportError
 from mainstem.faust.topics import TopicCounts
 from mainstem.model.ids import TopicPartition
 
@@ -61,13 +61,13 @@ class Outgoing:
 
 
 def _bytes(content: Any) -> bytes | None:
-    return content.encode() if isinstance(content, str) else content  # type: ignore[no-any-return]
+    return content.encode() if isinstance(content, str) else content
 
 
 class Appender:
     """Remembers the first failure until somebody flushes, because a position must not be committed over it."""
 
-    def __init__(self, producer: TransportProducer) -> None:
+    def __init__(self, producer: AppendingProducer) -> None:
         self._producer = producer
         self._failure: TransportError | None = None
 

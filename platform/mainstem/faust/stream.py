@@ -30,8 +30,8 @@ class Stream(FaustStream[Any]):
         consumer = self.app._consumer  # type: ignore[attr-defined]  # the property would make one
         if not isinstance(self.channel, ChannelT) or not isinstance(consumer, Consumer):
             return super().__aiter__()
-        found = self._iterate(self.channel, consumer)
-        self._active_agens.add(found)
+        found: AsyncIterator[Any] = self._iterate(self.channel, consumer)
+        self._active_agens.add(found)  # type: ignore[arg-type]
         return found
 
     async def _iterate(self, channel: Any, consumer: Consumer) -> Any:

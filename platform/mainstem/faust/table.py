@@ -15,7 +15,7 @@ from mainstem.faust.producer import Producer
 
 
 class PersistedOffset:
-    """Tells a store on disk how far the changelog holds what it has. Comes after the write: the producer tells one loop turn later."""
+    """Tells a store on disk how far the changelog holds what it has; the producer tells one loop turn after the write."""
 
     __slots__ = ("table",)
 
@@ -115,5 +115,5 @@ class Table(ChangelogWriter, FaustTable[Any, Any]):
     pass
 
 
-class GlobalTable(ChangelogWriter, FaustGlobalTable[Any, Any]):
+class GlobalTable(ChangelogWriter, FaustGlobalTable):
     pass

@@ -74,7 +74,10 @@ class Topic(FaustTopic):
         """Compiled at the first send: the app's serializers are not known when a topic is made."""
         if self._dump_key is None:
             own = type(self)
-            if own.prepare_key is SerializedChannel.prepare_key and own.prepare_value is SerializedChannel.prepare_value:
+            if (
+                own.prepare_key is SerializedChannel.prepare_key
+                and own.prepare_value is SerializedChannel.prepare_value
+            ):
                 self._dump_key = compile_key(self, self.key_serializer)
                 self._dump_value = compile_value(self, self.value_serializer)
         return self._dump_key is not None and self._dump_value is not None

@@ -47,7 +47,9 @@ class TopicCounts:
         if len(topic) > TOPIC_LENGTH_MAX:
             raise ValueError(f"topic name {topic!r} has more than {TOPIC_LENGTH_MAX} characters")
         if not self._app.conf.topic_allow_declare:
-            raise TransportError(f"topic {topic} does not exist, and the setting topic_allow_declare forbids to create it")
+            raise TransportError(
+                f"topic {topic} does not exist, and the setting topic_allow_declare forbids to create it"
+            )
         await self._open().create_topic(topic, partitions, configs)
         await self.ask(topic)
 

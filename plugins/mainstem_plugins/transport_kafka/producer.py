@@ -24,7 +24,7 @@ REPORT_WAIT_S = 0.1
 class Report:
     """Offsets of the records of one `append`, as they arrive."""
 
-    __slots__ = ("arrived", "offsets", "_count", "_loop")
+    __slots__ = ("_count", "_loop", "arrived", "offsets")
 
     def __init__(self, count: int) -> None:
         self.offsets: list[int] = []
