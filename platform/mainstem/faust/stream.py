@@ -42,11 +42,8 @@ class Stream(FaustStream[Any]):
         queue = channel.queue
         waiting, errors, pressure = queue._queue, queue._errors, queue._pending_pressure_drop_callbacks
         gate = consumer.transactions.gate if consumer.in_transaction else None  # type: ignore[attr-defined]
-        stopped, crashed = self._stopped, self._crashed
-        flow = app.flow_control
-        set_current = _current_event.set
-        processors = self._processors
-        turn = 0
+        stopped, crashed, flow = self._stopped, self._crashed, app.flow_control
+        processors, set_current, turn = self._processors, _current_event.set, 0
         try:
             while not (stopped.is_set() or crashed.is_set()):
                 if gate is not None and gate.is_closed:
@@ -75,8 +72,7 @@ class Stream(FaustStream[Any]):
                     continue
                 do_ack = self.enable_acks
                 state = None
-                is_told = own_monitor(app) is None
-                if is_told:
+                if is_told := own_monitor(app) is None:
                     state = self._tell_in(event, message)
                 if not do_ack:
                     consumer.unacked.add(message)
@@ -86,9 +82,7 @@ class Stream(FaustStream[Any]):
                 is_skipped = False
                 if processors or self.join_strategy is not None:
                     try:
-                        for processor in processors:
-                            value = await maybe_async(processor(value))
-                        value = await self.on_merge(value)
+                        value = await self._process(value)
                     except Skip:
                         is_skipped = True
                 try:
@@ -108,14 +102,17 @@ class Stream(FaustStream[Any]):
                 await self.stop()
                 self.service_reset()
 
+    async def _process(self, value: Any) -> Any:
+        for processor in self._processors:
+            value = await maybe_async(processor(value))
+        return await self.on_merge(value)
+
     async def _plain(self, value: Any) -> Any:
         """A value that is no event, from a channel that somebody fills by hand."""
         self.current_event = None
         _current_event.set(None)
         try:
-            for processor in self._processors:
-                value = await maybe_async(processor(value))
-            value = await self.on_merge(value)
+            value = await self._process(value)
         except Skip:
             return
         self.events_total += 1
