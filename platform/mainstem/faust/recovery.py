@@ -32,6 +32,11 @@ class Recovery(FaustRecovery):
         self._passed.clear()
         await super().on_rebalance(*args, **kwargs)
 
+    def _set_recovery_started(self) -> None:
+        """The end of an earlier recovery must not be taken for the end of this one."""
+        super()._set_recovery_started()
+        self.signal_recovery_end.clear()
+
     async def _resume_streams(self, generation_id: int = 0) -> None:
         await super()._resume_streams(generation_id)
         self.app.consumer.wake()  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from mainstem.api.batch import Batch
 from mainstem.api.transport import Transport
 from mainstem.model.ids import TopicPartition
 
-WAIT_S = 60.0
+WAIT_S = 30.0
 
 
 def new_app(broker: str, folder: Path, name: str = "shop", **settings: Any) -> faust.App:
