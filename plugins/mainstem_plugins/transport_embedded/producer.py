@@ -53,8 +53,9 @@ class InFlight:
             await asyncio.shield(one.appending)
         except RequestError as error:
             raise trouble(error, f"{one.partition} cannot be written") from error
-        self._appends.popleft()
-        self._bytes -= one.size
+        if self._appends and self._appends[0] is one:  # somebody else may have waited for it too
+            self._appends.popleft()
+            self._bytes -= one.size
 
     async def forget(self) -> None:
         """Appends that have started end by themselves; nobody asks any more how."""

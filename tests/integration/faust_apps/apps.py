@@ -90,3 +90,11 @@ async def records(app: faust.App, topic: str) -> list[tuple[bytes | None, bytes 
             found.extend(zip(one.batch.keys, one.batch.values, strict=True))
             offset = one.next_offset
     return found
+
+
+async def settled_records(app: faust.App, topic: str, count: int) -> list[tuple[bytes | None, bytes | None]]:
+    """Once there are `count` of them: what a transaction has decided, readers see a moment later. Raises: TimeoutError."""
+    async with asyncio.timeout(WAIT_S):
+        while len(found := await records(app, topic)) < count:  # noqa: ASYNC110 - nobody tells when it is visible
+            await asyncio.sleep(0.01)
+    return found
