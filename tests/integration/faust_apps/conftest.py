@@ -11,7 +11,6 @@ import pytest
 
 from mainstem.app.embedded import Broker
 
-
 EVERYWHERE = "MAINSTEM_FAUST_EVERYWHERE"
 
 
