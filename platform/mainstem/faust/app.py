@@ -1,0 +1,90 @@
+"""A Faust app that hosts pipelines: one connection, one broker in the process, one start and one stop for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import faust
+from mode import Service
+
+from mainstem.app.plugins import PluginManager
+from mainstem.faust.driver import Transport
+from mainstem.model.errors import ConfigError
+from mainstem.pipeline.engine.engine import Engine
+from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.plan.check import check
+from mainstem.pipeline.plan.pipeline import Pipeline
+
+T = TypeVar("T", bound=Pipeline[Any])
+
+
+class MainstemApp(faust.App):
+    """`faust.App`, whose `broker` is one of ours, and `add_pipeline`.
+
+    app = MainstemApp("shop", broker="mainstem://")
+    app.add_pipeline(Pipeline("totals").source("orders", value="json")....sink("totals", value="json"))
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._pipelines: list[Pipeline[Any]] = []
+        options.setdefault("broker", "mainstem://")
+        super().__init__(*args, **options)
+
+    def add_pipeline(self, pipeline: T) -> T:
+        """Runs at least once from the app's start to its stop, which takes a checkpoint. An error of it ends the app.
+
+        Before the app starts. Mistakes in the plan are told at the start, before anything runs.
+        """
+        if self.started:
+            raise ConfigError("pipeline", str(pipeline), "the app runs already: add pipelines before it starts")
+        self._pipelines.append(pipeline)
+        return pipeline
+
+    def on_init_dependencies(self) -> Iterable[Any]:
+        services = list(super().on_init_dependencies())
+        if self._pipelines and not self.client_only and not self.producer_only:
+            if not isinstance(self.transport, Transport):
+                raise ConfigError(
+                    "broker", str(self.conf.broker), "pipelines need mainstem://, memory:// or mainstem+kafka://"
+                )
+            services.append(Pipelines(self, self._pipelines, beacon=self.beacon))
+        return services
+
+
+class Pipelines(Service):
+    """The app's pipelines as one of its services."""
+
+    def __init__(self, app: MainstemApp, pipelines: list[Pipeline[Any]], **kwargs: Any) -> None:
+        self.app = app
+        self._pipelines = pipelines
+        self._engines: list[Engine] = []
+        super().__init__(**kwargs)
+
+    async def on_start(self) -> None:
+        plugins = PluginManager()
+        plans = check(self._pipelines, plugins)
+        transport: Any = self.app.transport
+        await transport.acquire()
+        environment = transport.session.environment
+        for plan in plans:
+            engine = Engine(
+                plan,
+                catalog=plugins,
+                transport=environment.transport,
+                context=environment.context,
+                settings=RunSettings(once=False),
+            )
+            await engine.open()
+            self._engines.append(engine)
+        self._runs = [self.add_future(engine.run()) for engine in self._engines]
+
+    async def on_stop(self) -> None:
+        for engine in self._engines:
+            engine.stop()
+        for run in self._runs:
+            await run
+        for engine in reversed(self._engines):
+            await engine.close()
+        transport: Any = self.app.transport
+        await transport.release()

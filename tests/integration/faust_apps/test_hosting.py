@@ -1,0 +1,59 @@
+"""`MainstemApp`: pipelines and agents in one app; and mainstem's serializers as Faust's codecs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.faust_apps.apps import feed, running, until
+
+from mainstem import Pipeline
+from mainstem.faust import MainstemApp, codec
+from mainstem.model.errors import ConfigError
+
+
+def hosting_app(broker: str, folder: Path) -> MainstemApp:
+    return MainstemApp(
+        "shop", broker=broker, topic_partitions=2, web_enabled=False, datadir=str(folder / "shop"), store="memory://"
+    )
+
+
+async def test_a_pipeline_feeds_an_agent_of_the_same_app(broker: str, tmp_path: Path) -> None:
+    app = hosting_app(broker, tmp_path)
+    app.add_pipeline(
+        Pipeline("doubling")
+        .source("orders", value="json")
+        .map(lambda order: {"id": order["id"], "price": 2 * order["price"]})
+        .sink("doubled", value="json")
+    )
+    seen: list[Any] = []
+
+    @app.agent(app.topic("doubled", value_serializer="mainstem_json"))
+    async def collect(stream: Any) -> None:
+        async for order in stream:
+            seen.append(order["price"])
+
+    @app.agent(app.topic("orders", value_serializer="json"))
+    async def also_reads_them(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async with running(app):
+        await feed(app, "orders", [{"id": number, "price": number} for number in range(500)])
+        await until(lambda: len(seen) == 500)
+    assert sorted(seen) == list(range(0, 1_000, 2))
+
+
+async def test_pipelines_are_refused_on_a_broker_that_is_not_ours(tmp_path: Path) -> None:
+    app = MainstemApp("shop", broker="kafka://nowhere", datadir=str(tmp_path / "shop"), web_enabled=False)
+    app.add_pipeline(Pipeline("p").source("orders", value="json").sink("out", value="json"))
+    with pytest.raises(ConfigError, match="mainstem://"):
+        app.on_init_dependencies()
+
+
+def test_a_serializer_with_settings_is_a_codec() -> None:
+    schema = json.dumps({"type": "record", "name": "Order", "fields": [{"name": "price", "type": "long"}]})
+    avro = codec("avro", schema=schema)
+    assert avro.loads(avro.dumps({"price": 3})) == {"price": 3}
