@@ -12,7 +12,7 @@ from faust.transport.producer import Producer as FaustProducer
 from faust.types import TP, PendingMessage, RecordMetadata
 from mode import Service
 
-from mainstem.api.transport import AppendingProducer
+from mainstem.api.transport import AppendingProducer, TransportError
 from mainstem.faust.sending import Appender, Outgoing, partitions_of
 from mainstem.faust.topics import TopicCounts, topic_configs
 
@@ -64,13 +64,15 @@ class Producer(FaustProducer):
         return self._appender is not None
 
     async def on_stop(self) -> None:
-        await self.flush()
-        self._wake.set()
-        await self._has_stopped.wait()
-        if self._appender is not None and not self.app.in_transaction:
-            await self._appender.close()
-            self._appender = None
-        await self.transport.release()  # type: ignore[attr-defined]
+        try:
+            await self.flush()
+        finally:
+            self._wake.set()
+            await self._has_stopped.wait()
+            if self._appender is not None and not self.app.in_transaction:
+                await self._appender.close()
+                self._appender = None
+            await self.transport.release()  # type: ignore[attr-defined]
 
     async def on_restart(self) -> None:
         self._has_stopped.clear()
@@ -229,6 +231,8 @@ class Producer(FaustProducer):
         if self.outgoing or not self._is_idle.is_set():
             self._wake.set()
             await self._is_idle.wait()
+        if self.waiting_records and self._has_stopped.is_set():
+            raise TransportError(f"the producer has ended with {self.waiting_records} records in hand")
         if self._appender is not None:
             await self._appender.flush()
 
