@@ -81,10 +81,8 @@ class Appender:
 
     async def _append_one(self, tp: TP, lot: Outgoing) -> None:
         try:
-            if lot.listeners:
-                lot.tell(tp, await self._producer.append(TopicPartition(*tp), lot.batch()))
-            else:
-                await self._producer.produce(TopicPartition(*tp), lot.batch())
+            # Never `produce` beside it: a carrier may decide once per producer whether it reports where records are.
+            lot.tell(tp, await self._producer.append(TopicPartition(*tp), lot.batch()))
         except TransportError as error:
             self._failure = self._failure or error
             lot.fail(error)

@@ -143,6 +143,28 @@ async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path,
     assert counts == dict.fromkeys(range(10), 1_000), "the tables were recovered to what was committed"
 
 
+async def test_a_table_and_awaited_sends_share_the_producer(broker: str, tmp_path: Path) -> None:
+    """Changes of a table want no answer and sends do: a carrier that reports offsets must do so for both."""
+    app = new_app(broker, tmp_path)
+    totals = app.Table("totals", default=int, partitions=2)
+    out = app.topic("out", value_serializer="json")
+    offsets: list[int] = []
+
+    @app.agent(app.topic("orders", value_serializer="json"))
+    async def add(stream: Any) -> None:
+        async for order in stream:
+            totals[order["customer"]] += 1
+            if order["id"] % 50 == 0:
+                offsets.append((await (await out.send(value=order["id"], partition=0))).offset)
+
+    async with running(app):
+        await feed(app, "orders", orders(0, 1_000))
+        await until(lambda: len(offsets) == 20 and sum(totals.values()) == 1_000)
+        assert offsets == list(range(20))
+        await app.producer.flush()
+        assert len(await records(app, "shop-totals-changelog")) == 1_000
+
+
 async def test_exactly_once_on_every_transport(broker: str, tmp_path: Path) -> None:
     app = new_app(broker, tmp_path, processing_guarantee="exactly_once")
     app.in_worker = True
