@@ -11,7 +11,6 @@ from faust.serializers.codecs import Codec
 
 from mainstem.api.serde import Serializer, SerializerSpec
 from mainstem.api.spec import configure
-from mainstem.app.plugins import PluginManager
 
 
 class SerializerCodec(Codec):
@@ -55,5 +54,8 @@ def codec(name: str, **settings: Any) -> SerializerCodec:
 
 def opened(name: str, settings: dict[str, Any]) -> Serializer:
     """Raises: as `codec`."""
+    # Only now: Faust loads this module for every app.
+    from mainstem.app.plugins import PluginManager
+
     spec = PluginManager().find(SerializerSpec, name)
     return spec.open(configure(spec.config, settings, owner=f"serializer {name}"))

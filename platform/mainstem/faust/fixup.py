@@ -11,20 +11,16 @@ from typing import Any
 from faust.fixups.base import Fixup as FaustFixup
 from mode.utils.imports import symbol_by_name
 
-from mainstem.faust.monitor import Monitor
-from mainstem.faust.recovery import TableManager
-from mainstem.faust.session import MEMORY_SCHEME, REMOTE_PREFIX, SCHEME
-from mainstem.faust.stream import Stream
-from mainstem.faust.table import GlobalTable, Table
-from mainstem.faust.topic import Topic
+from mainstem.faust.schemes import is_ours
 
+# By name: an app with another broker must not pay for loading them.
 OWN_CLASSES = {
-    "Stream": Stream,
-    "Topic": Topic,
-    "Table": Table,
-    "GlobalTable": GlobalTable,
-    "TableManager": TableManager,
-    "Monitor": Monitor,
+    "Stream": "mainstem.faust.stream:Stream",
+    "Topic": "mainstem.faust.topic:Topic",
+    "Table": "mainstem.faust.table:Table",
+    "GlobalTable": "mainstem.faust.table:GlobalTable",
+    "TableManager": "mainstem.faust.recovery:TableManager",
+    "Monitor": "mainstem.faust.monitor:Monitor",
 }
 
 
@@ -45,8 +41,4 @@ class Fixup(FaustFixup):
 def install(conf: Any) -> None:
     for name, own in OWN_CLASSES.items():
         if getattr(conf, f"_{name}") in (None, symbol_by_name(type(conf).SETTINGS[name].default)):
-            setattr(conf, f"_{name}", own)
-
-
-def is_ours(scheme: str) -> bool:
-    return scheme in (SCHEME, MEMORY_SCHEME) or scheme.startswith(REMOTE_PREFIX)
+            setattr(conf, f"_{name}", symbol_by_name(own))

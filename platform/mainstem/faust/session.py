@@ -12,11 +12,8 @@ from mainstem.api.transport import Transport
 from mainstem.app.environment import Environment, open_environment
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import DATA, RunOptions
+from mainstem.faust.schemes import EMBEDDED, MEMORY, REMOTE_PREFIX
 from mainstem.model.errors import ConfigError
-
-SCHEME = "mainstem"
-MEMORY_SCHEME = "memory"
-REMOTE_PREFIX = "mainstem+"
 
 
 def run_options(urls: Sequence[Any]) -> RunOptions:
@@ -29,9 +26,9 @@ def run_options(urls: Sequence[Any]) -> RunOptions:
     first = urls[0]
     scheme = first.scheme
     settings = f"?{first.raw_query_string}" if first.raw_query_string else ""
-    if scheme == MEMORY_SCHEME:
+    if scheme == MEMORY:
         return RunOptions(broker=f"memory://{first.host or ''}{settings}")
-    if scheme == SCHEME:
+    if scheme == EMBEDDED:
         return RunOptions(broker=f"embedded://{settings}", data=folder(first))
     if scheme.startswith(REMOTE_PREFIX):
         address = ",".join(one.authority + (one.path if one.path != "/" else "") for one in urls)
