@@ -42,37 +42,27 @@ def compile_decoder(channel: Any) -> Decoder | None:
     )
     if is_own:
         return None
-    return Decoder(_key(app, schema), _value(app, schema), allow_empty=bool(schema.allow_empty))
+    key, value = _loader(channel, "key", KeyDecodeError), _loader(channel, "value", ValueDecodeError)
+    return Decoder(key, value, allow_empty=bool(schema.allow_empty))
 
 
-def _key(app: Any, schema: Any) -> Load:
-    registry = app.serializers
-    if type(schema).loads_key is Schema.loads_key and type(registry).loads_key is Registry.loads_key:
-        serializer = schema.key_serializer or registry.key_serializer
-        if schema.key_type is None and is_plain_json(serializer):
-            return _json(KeyDecodeError)
-        key_type = schema.key_type
-
-        def load(data: bytes | None, message: Any) -> Any:
-            return registry.loads_key(key_type, data, serializer=schema.key_serializer)
-
-        return load
-    return lambda data, message: schema.loads_key(app, message, loads=registry.loads_key)
+def _loader(channel: Any, part: str, error: type[Exception]) -> Load:
+    """`part` is key or value."""
+    app, schema, registry = channel.app, channel.schema, channel.app.serializers
+    if not is_fausts(schema, registry, f"loads_{part}"):
+        of_schema, of_registry = getattr(schema, f"loads_{part}"), getattr(registry, f"loads_{part}")
+        return lambda data, message: of_schema(app, message, loads=of_registry)
+    given, kind = f"{part}_serializer", getattr(schema, f"{part}_type")
+    if kind is None and is_plain_json(getattr(schema, given) or getattr(registry, given)):
+        return _json(error)
+    loads = getattr(registry, f"loads_{part}")
+    return lambda data, message: loads(kind, data, serializer=getattr(schema, given))
 
 
-def _value(app: Any, schema: Any) -> Load:
-    registry = app.serializers
-    if type(schema).loads_value is Schema.loads_value and type(registry).loads_value is Registry.loads_value:
-        serializer = schema.value_serializer or registry.value_serializer
-        if schema.value_type is None and is_plain_json(serializer):
-            return _json(ValueDecodeError)
-        value_type = schema.value_type
-
-        def load(data: bytes | None, message: Any) -> Any:
-            return registry.loads_value(value_type, data, serializer=schema.value_serializer)
-
-        return load
-    return lambda data, message: schema.loads_value(app, message, loads=registry.loads_value)
+def is_fausts(schema: Any, registry: Any, name: str) -> bool:
+    """Neither the app's schema nor its registry has a method of its own there."""
+    own = getattr(type(schema), name) is getattr(Schema, name)
+    return own and getattr(type(registry), name) is getattr(Registry, name)
 
 
 def is_plain_json(serializer: Any) -> bool:

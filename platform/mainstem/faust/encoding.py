@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from faust.serializers.registry import Registry
+from faust.channels import SerializedChannel
 from faust.serializers.schemas import Schema
 from faust.utils import json as faust_json
 
-from mainstem.faust.decoding import is_plain_json
+from mainstem.faust.decoding import is_fausts, is_plain_json
 
 # Everything else (models above all) takes Faust's own way.
 PLAIN = frozenset({dict, str, int, float, list, bool, tuple})
@@ -17,44 +17,47 @@ PLAIN = frozenset({dict, str, int, float, list, bool, tuple})
 Dump = Callable[[Any], bytes | None]
 
 
-def compile_key(channel: Any, serializer: Any) -> Dump | None:
-    """None where somebody's own schema or registry has a say."""
-    registry, schema = channel.app.serializers, channel.schema
-    if not _is_own(schema, registry, "dumps_key") or type(schema).on_dumps_key_prepare_headers is not KEY_HEADERS:
+class Encoder:
+    """`key` and `value` turn what the channel's types say into bytes."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: Dump, value: Dump) -> None:
+        self.key = key
+        self.value = value
+
+
+def compile_encoder(channel: Any, key_serializer: Any, value_serializer: Any) -> Encoder | None:
+    """None where somebody's own schema, serializer registry or channel encodes: then `prepare_key` and `prepare_value` do."""
+    own = type(channel)
+    if (
+        own.prepare_key is not SerializedChannel.prepare_key
+        or own.prepare_value is not SerializedChannel.prepare_value
+        or not _is_fausts(channel, "key")
+        or not _is_fausts(channel, "value")
+    ):
         return None
-    chosen = serializer or schema.key_serializer or registry.key_serializer
-    if is_plain_json(chosen):
-        return _json(lambda key: registry.dumps_key(schema.key_type, key, serializer=chosen), none=None)
-    key_type = schema.key_type
-
-    def dump(key: Any) -> bytes | None:
-        if key is None or (type(key) is bytes):
-            return key
-        return registry.dumps_key(key_type, key, serializer=serializer or schema.key_serializer)  # type: ignore[no-any-return]
-
-    return dump
+    key = _dumper(channel, "key", key_serializer, none=None)
+    return Encoder(key, _dumper(channel, "value", value_serializer, none=b"null"))
 
 
-def compile_value(channel: Any, serializer: Any) -> Dump | None:
-    """None where somebody's own schema or registry has a say."""
-    registry, schema = channel.app.serializers, channel.schema
-    if not _is_own(schema, registry, "dumps_value") or type(schema).on_dumps_value_prepare_headers is not VALUE_HEADERS:
-        return None
-    chosen = serializer or schema.value_serializer or registry.value_serializer
-    if is_plain_json(chosen) and schema.value_type not in (str, bytes):
-        return _json(lambda value: registry.dumps_value(schema.value_type, value, serializer=chosen), none=b"null")
-    value_type = schema.value_type
-    return lambda value: registry.dumps_value(value_type, value, serializer=serializer or schema.value_serializer)
+def _is_fausts(channel: Any, part: str) -> bool:
+    schema, hook = channel.schema, f"on_dumps_{part}_prepare_headers"
+    has_own_hook = getattr(type(schema), hook) is not getattr(Schema, hook)
+    return is_fausts(schema, channel.app.serializers, f"dumps_{part}") and not has_own_hook
 
 
-KEY_HEADERS = Schema.on_dumps_key_prepare_headers
-VALUE_HEADERS = Schema.on_dumps_value_prepare_headers
+def _dumper(channel: Any, part: str, serializer: Any, *, none: bytes | None) -> Dump:
+    """`part` is key or value; `none` is what Faust's JSON makes of None there."""
+    schema, registry = channel.schema, channel.app.serializers
+    given, kind = f"{part}_serializer", getattr(schema, f"{part}_type")
+    dumps = getattr(registry, f"dumps_{part}")
 
+    def dump(value: Any) -> bytes | None:
+        return dumps(kind, value, serializer=serializer or getattr(schema, given))  # type: ignore[no-any-return]
 
-def _is_own(schema: Any, registry: Any, name: str) -> bool:
-    return getattr(type(schema), name) is getattr(Schema, name) and getattr(type(registry), name) is getattr(
-        Registry, name
-    )
+    is_json = is_plain_json(serializer or getattr(schema, given) or getattr(registry, given))
+    return _json(dump, none=none) if is_json else dump
 
 
 def _json(other: Dump, *, none: bytes | None) -> Dump:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from faust.channels import SerializedChannel
 from faust.stores.memory import Store as MemoryStore
 from faust.tables.globaltable import GlobalTable as FaustGlobalTable
 from faust.tables.table import Table as FaustTable
 
-from mainstem.faust.encoding import Dump, compile_key, compile_value
+from mainstem.faust.encoding import Encoder, compile_encoder
 from mainstem.faust.monitor import Monitor, own_monitor
 from mainstem.faust.producer import Producer
 
@@ -36,46 +36,47 @@ class PersistedOffset:
         return False
 
 
+class DirectWriter:
+    """How a table writes its changelog by itself. `listener` is None for a store that keeps no offsets."""
+
+    __slots__ = ("encoder", "listener", "name", "topic")
+
+    def __init__(self, topic: Any, encoder: Encoder, listener: PersistedOffset | None) -> None:
+        self.topic = topic
+        self.name: str = topic.get_topic_name()
+        self.encoder = encoder
+        self.listener = listener
+
+
 class ChangelogWriter:
     """For a table class in front of Faust's. Falls back to Faust's own way wherever the app changed something of it."""
 
-    _listener: PersistedOffset | None = None
-    _is_simple: bool | None = None
-    _changelog_name = ""
-    _dump_key: Dump | None = None
-    _dump_value: Dump | None = None
+    @cached_property
+    def _writer(self: Any) -> DirectWriter | None:
+        """Made at the first change: neither the store nor the app's serializers are known when a table is made."""
+        own, topic = type(self), self.changelog_topic
+        is_changed = own.send_changelog is not FaustTable.send_changelog
+        if is_changed or own._on_changelog_sent is not FaustTable._on_changelog_sent:
+            return None
+        encoder = compile_encoder(topic, self.key_serializer, self.value_serializer)
+        if encoder is None:
+            return None
+        return DirectWriter(topic, encoder, None if type(self.data) is MemoryStore else PersistedOffset(self))
 
     def _changelog(self: Any, key: Any, value: Any, monitor: Monitor | None, *, is_removal: bool) -> int | None:
         """Returns the partition; None if Faust has to do it."""
-        producer = self.app._producer
-        if not isinstance(producer, Producer) or not self._can_write_itself():
+        producer, writer = self.app._producer, self._writer
+        if writer is None or not isinstance(producer, Producer):
             return None
-        name, partition = self._changelog_name, self.partition_for_key(key)
-        key_bytes = self._dump_key(key)
-        value_bytes = None if is_removal else self._dump_value(value)
+        partition = self.partition_for_key(key)
+        name, encoder, listener = writer.name, writer.encoder, writer.listener
+        key_bytes = encoder.key(key)
+        value_bytes = None if is_removal else encoder.value(value)
         if monitor is None:
             record = name, key_bytes, value_bytes, partition, None, None
-            return producer.post_telling_sensors(self.changelog_topic, *record, self._listener)
+            return producer.post_telling_sensors(writer.topic, *record, listener)
         monitor.sent(name, 1)
-        return producer.post(name, key_bytes, value_bytes, partition, None, None, self._listener)
-
-    def _can_write_itself(self: Any) -> bool:
-        if self._is_simple is None:
-            own = type(self)
-            topic = self.changelog_topic
-            self._changelog_name = topic.get_topic_name()
-            self._dump_key = compile_key(topic, self.key_serializer)
-            self._dump_value = compile_value(topic, self.value_serializer)
-            self._listener = None if type(self.data) is MemoryStore else PersistedOffset(self)
-            self._is_simple = (
-                own.send_changelog is FaustTable.send_changelog
-                and own._on_changelog_sent is FaustTable._on_changelog_sent
-                and type(topic).prepare_key is SerializedChannel.prepare_key
-                and type(topic).prepare_value is SerializedChannel.prepare_value
-                and self._dump_key is not None
-                and self._dump_value is not None
-            )
-        return bool(self._is_simple)
+        return producer.post(name, key_bytes, value_bytes, partition, None, None, listener)
 
     def on_key_get(self: Any, key: Any) -> None:
         monitor = own_monitor(self.app)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import Any
 
-from faust.channels import SerializedChannel
 from faust.topics import Topic as FaustTopic
 from faust.types import RecordMetadata
 
-from mainstem.faust.encoding import Dump, compile_key, compile_value
+from mainstem.faust.encoding import Encoder, compile_encoder
 from mainstem.faust.monitor import own_monitor
 from mainstem.faust.producer import ROOM_RECORDS, Producer
 
 
 class Topic(FaustTopic):
     """`send` returns a future of the record's metadata, as in Faust; so does everything that is built on it."""
-
-    _dump_key: Dump | None = None
-    _dump_value: Dump | None = None
 
     async def send(
         self,
@@ -51,8 +48,9 @@ class Topic(FaustTopic):
                 force=force,
             )
         opened = self.prepare_headers(headers) if headers is not None else {}
-        if schema is None and key_serializer is None and value_serializer is None and self._has_encoders():
-            sent_key, sent_value = self._dump_key(key), self._dump_value(value)  # type: ignore[misc]
+        encoder = self._encoder if schema is None and key_serializer is None and value_serializer is None else None
+        if encoder is not None:
+            sent_key, sent_value = encoder.key(key), encoder.value(value)
         else:
             sent_key, opened = self.prepare_key(key, key_serializer, schema, opened)
             sent_value, opened = self.prepare_value(value, value_serializer, schema, opened)
@@ -70,14 +68,7 @@ class Topic(FaustTopic):
             monitor.sent(name, 1)
         return sent
 
-    def _has_encoders(self) -> bool:
+    @cached_property
+    def _encoder(self) -> Encoder | None:
         """Compiled at the first send: the app's serializers are not known when a topic is made."""
-        if self._dump_key is None:
-            own = type(self)
-            if (
-                own.prepare_key is SerializedChannel.prepare_key
-                and own.prepare_value is SerializedChannel.prepare_value
-            ):
-                self._dump_key = compile_key(self, self.key_serializer)
-                self._dump_value = compile_value(self, self.value_serializer)
-        return self._dump_key is not None and self._dump_value is not None
+        return compile_encoder(self, self.key_serializer, self.value_serializer)
