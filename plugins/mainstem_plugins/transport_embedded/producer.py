@@ -25,6 +25,13 @@ class _Append(NamedTuple):
     appending: asyncio.Future[int]
 
 
+class _Encoded(NamedTuple):
+    """A record batch, and how many records are in it."""
+
+    data: bytes
+    record_count: int
+
+
 class InFlight:
     """Appends that have started and are not known to be committed, in the order in which they started."""
 
@@ -74,31 +81,31 @@ class EmbeddedProducer:
         self._in_flight = InFlight(config.in_flight_bytes)
 
     async def produce(self, partition: TopicPartition, batch: Batch) -> None:
+        for encoded in self._encoded(batch):
+            await self._in_flight.make_room(len(encoded.data))
+            self._in_flight.add(partition, len(encoded.data), self._node.append(partition, encoded.data))
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        offsets: list[int] = []
+        for encoded in self._encoded(batch):
+            try:
+                base = await self._node.append(partition, encoded.data)
+            except RequestError as error:
+                raise trouble(error, f"{partition} cannot be written") from error
+            offsets.extend(range(base, base + encoded.record_count))
+        return offsets
+
+    def _encoded(self, batch: Batch) -> Iterator[_Encoded]:
         for first, end in slices(batch, self._config.batch_bytes):
             headers = None if batch.headers is None else batch.headers[first:end]
-            encoded = records.encode(
+            data = records.encode(
                 batch.keys[first:end],
                 batch.values[first:end],
                 batch.timestamps[first:end],
                 headers,
                 codec=self._codec,
             )
-            await self._in_flight.make_room(len(encoded))
-            self._in_flight.add(partition, len(encoded), self._node.append(partition, encoded))
-
-    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
-        offsets: list[int] = []
-        for first, end in slices(batch, self._config.batch_bytes):
-            headers = None if batch.headers is None else batch.headers[first:end]
-            encoded = records.encode(
-                batch.keys[first:end], batch.values[first:end], batch.timestamps[first:end], headers, codec=self._codec
-            )
-            try:
-                base = await self._node.append(partition, encoded)
-            except RequestError as error:
-                raise trouble(error, f"{partition} cannot be written") from error
-            offsets.extend(range(base, base + end - first))
-        return offsets
+            yield _Encoded(data, end - first)
 
     async def flush(self) -> None:
         await self._in_flight.settle()

@@ -82,10 +82,6 @@ class KafkaProducer:
         self._check()
 
     async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
-        if "transactional.id" in self._settings:
-            await self.produce(partition, batch)
-            await self.flush()
-            return None
         if self._made is None:
             self._settings |= {"delivery.report.only.error": False, "on_delivery": self._delivered}
         # librdkafka keeps the order within a partition, so the reports of one call come in the order of its records.

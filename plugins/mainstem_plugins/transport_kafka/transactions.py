@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException
 
+from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
 from mainstem.api.transport import Committed, TransportConsumer
 from mainstem.model.ids import TopicPartition
@@ -35,6 +36,11 @@ class KafkaTransactions(KafkaProducer):
 
     async def begin(self) -> None:
         await self._try("begin", self._producer.begin_transaction)
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        await self.produce(partition, batch)
+        await self.flush()
+        return None
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed], consumer: TransportConsumer) -> None:
         assert isinstance(consumer, KafkaConsumer), "a consumer of this transport"
