@@ -59,6 +59,7 @@ class Pipelines(Service):
         self.app = app
         self._pipelines = pipelines
         self._engines: list[Engine] = []
+        self._runs: list[Any] = []
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:

@@ -23,7 +23,6 @@ class Transport(base.Transport):
     TransactionManager: ClassVar[Any] = TransactionManager
 
     driver_version = "mainstem"
-    default_port = 9092
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

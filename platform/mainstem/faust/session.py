@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mainstem.api.transport import Transport
 from mainstem.app.environment import Environment, open_environment
@@ -49,11 +50,10 @@ class Session:
         self.environment: Environment | None = None
         self._stack = AsyncExitStack()
         self._users = 0
-        self._opening: asyncio.Lock | None = None
+        self._opening = asyncio.Lock()
 
     async def acquire(self) -> None:
         """Raises: ConfigError, PluginError, TransportError."""
-        self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             if not self._users:
                 async with AsyncExitStack() as stack:
@@ -68,22 +68,16 @@ class Session:
             await self._stack.aclose()
 
     @property
-    def is_open(self) -> bool:
-        return self.environment is not None
-
-    @property
     def transport(self) -> Transport:
         if self.environment is None:
             raise ConfigError("broker", self.options.broker, "the app has not started: it is not connected yet")
         return self.environment.transport
 
 
-_SESSIONS: dict[tuple[int, RunOptions], Session] = {}
+_SESSIONS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[RunOptions, Session]] = WeakKeyDictionary()
 
 
 def shared_session(options: RunOptions) -> Session:
     """One per event loop and address: two apps of a process share the broker that only one can be."""
-    key = (id(asyncio.get_running_loop()), options)
-    for known in [one for one, session in _SESSIONS.items() if not session.is_open and one != key]:
-        del _SESSIONS[known]
-    return _SESSIONS.setdefault(key, Session(options))
+    sessions = _SESSIONS.setdefault(asyncio.get_running_loop(), {})
+    return sessions.setdefault(options, Session(options))
