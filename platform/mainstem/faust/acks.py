@@ -51,12 +51,6 @@ class PartitionAcks:
         """The next offset to read for whoever goes on here; None before anything was delivered."""
         return self.waiting[0] if self.waiting else self._next
 
-    def reset(self) -> None:
-        """Reading begins anew somewhere else."""
-        self.waiting.clear()
-        self._done.clear()
-        self._next = None
-
 
 class UnackedMessages(MutableSet[Any]):
     """Messages that agents have begun and not acknowledged.

@@ -45,9 +45,7 @@ class Conductor(FaustConductor):
         self._wake()
 
     async def on_client_only_start(self) -> None:
-        for topic in self._topics:
-            for name in topic.topics:
-                self._tp_index[TP(name, 0)].add(topic)
+        await super().on_client_only_start()
         self._wake()
 
     def _wake(self) -> None:

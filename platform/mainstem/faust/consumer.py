@@ -13,6 +13,7 @@ from typing import Any
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 from mode import Service
+from mode.utils.futures import notify
 
 from mainstem.api.transport import Committed, FetchedBatch, NotMember, TransportConsumer, TransportError
 from mainstem.faust.acks import UnackedMessages
@@ -24,7 +25,6 @@ from mainstem.faust.topics import TopicCounts
 from mainstem.model.ids import TopicPartition
 
 FETCH_RECORDS = 8_192
-HOLD_RECORDS_MAX = 8_192
 IDLE_WAIT_MS = 200
 REBALANCING_WAIT_MS = 20
 ALL_PAUSED_WAIT_S = 1.0
@@ -167,7 +167,7 @@ class Consumer(FaustConsumer):
 
     def _is_wanted(self, tp: TP) -> bool:
         delivery = self.deliveries.get(tp)
-        if delivery is None or delivery.held_records >= HOLD_RECORDS_MAX:
+        if delivery is None or delivery.is_full:
             return False
         return tp in self._active_partitions and (not self.app.rebalancing or self._is_changelog_tp(tp))
 
@@ -197,7 +197,7 @@ class Consumer(FaustConsumer):
             await app.producer.wait_for_room()  # type: ignore[attr-defined]
             count = await delivery.deliver()
             delivered += count
-            if delivery.held_records < HOLD_RECORDS_MAX and tp in self._paused_there:
+            if not delivery.is_full and tp in self._paused_there:
                 self._read_wake.set()
             if is_changelog and not delivery.held:
                 app.tables.recovery.passed(tp, delivery.read_to)  # type: ignore[attr-defined]
@@ -234,14 +234,13 @@ class Consumer(FaustConsumer):
 
     def ack(self, message: Any) -> bool:
         """For whoever has a message in hand. Agents' streams do the same without this call."""
-        if message.acked and message.refcount:
+        if message.acked:
             return False
         message.acked = True
         acks = getattr(message, "acks", None)
         self._unacked_messages.discard(message)
         is_first = acks is not None and acks.ack(message.offset)
-        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
-            self._waiting_for_ack.set_result(None)
+        notify(self._waiting_for_ack)
         return is_first
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
@@ -269,19 +268,19 @@ class Consumer(FaustConsumer):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         if self.source is None:
             return False
-        told = {TopicPartition(*tp): Committed(at) for tp, at in offsets.items() if tp in self.membership.owned}
-        if not told:
+        mine = {tp: at for tp, at in offsets.items() if tp in self.membership.owned}
+        if not mine:
             return False
         try:
-            await self.source.commit(told)
+            await self.source.commit({TopicPartition(*tp): Committed(at) for tp, at in mine.items()})
         except NotMember as error:
             self.log.warning("Not committed, will be read again by whoever has the partitions now: %s", error)
             return False
-        self._positions.update({tp: at for tp, at in offsets.items() if tp in self.membership.owned})
+        self.remember_committed(mine)
         return True
 
     def remember_committed(self, committed: Mapping[TP, int]) -> None:
-        """What the group has in the partitions that were just assigned, or what a transaction committed."""
+        """What the group has in the partitions that were just assigned, or what was just committed."""
         self._positions.update(committed)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:

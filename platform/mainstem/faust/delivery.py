@@ -22,6 +22,7 @@ from mainstem.faust.monitor import own_monitor
 from mainstem.faust.records import BatchEvent, BatchMessage, message_class
 
 SLICE_RECORDS = 1_024
+HOLD_RECORDS_MAX = 8_192
 UNBOUNDED_ROOM = 1 << 30
 
 
@@ -56,6 +57,11 @@ class PartitionDelivery:
         self._wake = wake
         self._messages: type[BatchMessage] = message_class(tp, generation_id, self.acks)
         self._decoders: dict[Any, Decoder | None] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more should be read before some of it is delivered."""
+        return self.held_records >= HOLD_RECORDS_MAX
 
     def hold(self, fetched: FetchedBatch) -> None:
         if self.origin is None:

@@ -13,7 +13,6 @@ from mainstem.model.ids import TopicPartition
 
 READ_RECORDS = 4_096
 READ_WAIT_MS = 100
-HOLD_RECORDS_MAX = 8_192
 FULL_WAIT_S = 0.01
 
 
@@ -45,8 +44,7 @@ class Followers:
         transport = consumer.transport.session.transport
         while not consumer.should_stop:
             delivery: PartitionDelivery | None = consumer.deliveries.get(tp)
-            is_full = delivery is None or delivery.held_records >= HOLD_RECORDS_MAX
-            if is_full or tp not in consumer._active_partitions:
+            if delivery is None or delivery.is_full or tp not in consumer._active_partitions:
                 await asyncio.sleep(FULL_WAIT_S)
                 continue
             offset = self._positions[tp]

@@ -6,13 +6,14 @@ transport's group gives partition n of all topics with equal partition counts to
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
 from faust.types import TP
 
-from mainstem.faust.wire import member_assignment
 from mainstem.model.ids import TopicPartition
 
 
@@ -93,7 +94,9 @@ class Membership:
             external_topic_distribution={url: by_topic(tp for tp in actives if tp.topic not in changelogs)},
             topic_groups={topic: self._consumer.counts.known(topic) or 0 for topic in {tp.topic for tp in actives}},
         )
-        app.assignor.on_assignment(member_assignment(app, assignment, metadata))
+        # As a leader of the group would have sent it to this member: the group protocol is the transport's here.
+        told = sorted(assignment.kafka_protocol_assignment(app.tables)), zlib.compress(metadata.dumps())
+        app.assignor.on_assignment(ConsumerProtocolMemberAssignment(app.assignor.version, *told))
 
     async def follow_only(self, topics: Iterable[str]) -> None:
         """A client reads replies from the end on, as a member of no group."""

@@ -13,7 +13,7 @@ from faust.types import TP, PendingMessage, RecordMetadata
 from mode import Service
 
 from mainstem.api.transport import AppendingProducer, TransportError
-from mainstem.faust.sending import Appender, Outgoing, partitions_of
+from mainstem.faust.sending import Appender, Outgoing
 from mainstem.faust.topics import TopicCounts, topic_configs
 
 ROOM_RECORDS = 16_384
@@ -139,7 +139,7 @@ class Producer(FaustProducer):
         return chosen
 
     def _ask_partitioner(self, topic: str, key: bytes | None) -> int:
-        every = partitions_of(self.counts, topic)
+        every = self.counts.partitions(topic)
         chosen: Any = self.partitioner
         return int(chosen(key, every, every))
 

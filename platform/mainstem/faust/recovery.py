@@ -89,8 +89,9 @@ class Recovery(FaustRecovery):
                     await table.on_changelog_event(event)
             table.apply_changelog_batch(batch)
         self._last_flush_at = now
-        if events:
-            self._processing_times.append((monotonic() - now) / len(events))
+        self._processing_times.append((monotonic() - now) / len(events))
+        if len(self._processing_times) > self.num_samples_required_for_estimate:
+            self._processing_times.popleft()
 
     def _apply_passed(self) -> None:
         for tp, position in self._passed.items():

@@ -10,7 +10,6 @@ from faust.types import TP, RecordMetadata
 
 from mainstem.api.batch import Batch
 from mainstem.api.transport import AppendingProducer, TransportError
-from mainstem.faust.topics import TopicCounts
 from mainstem.model.ids import TopicPartition
 
 UNKNOWN_OFFSET = -1
@@ -96,11 +95,3 @@ class Appender:
 
     async def close(self) -> None:
         await self._producer.close()
-
-
-def partitions_of(counts: TopicCounts, topic: str) -> list[int]:
-    """Raises: TransportError for a topic nobody has asked for yet: it is only known after a wait."""
-    count = counts.known(topic)
-    if count is None:
-        raise TransportError(f"topic {topic} is not known yet: declare it with app.topic(...).maybe_declare() first")
-    return list(range(count))

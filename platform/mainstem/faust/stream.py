@@ -11,7 +11,7 @@ from faust.exceptions import Skip
 from faust.streams import Stream as FaustStream
 from faust.streams import _current_event
 from faust.types import ChannelT, EventT
-from mode.utils.futures import maybe_async
+from mode.utils.futures import maybe_async, notify
 
 from mainstem.faust.consumer import Consumer
 from mainstem.faust.monitor import own_monitor
@@ -136,9 +136,8 @@ class Stream(FaustStream[Any]):
                 else:
                     message.acked = True
                     is_last = acks.ack(message.offset)
-                    waiting = consumer._waiting_for_ack
-                    if waiting is not None and not waiting.done():
-                        waiting.set_result(None)
+                    if consumer._waiting_for_ack is not None:
+                        notify(consumer._waiting_for_ack)
         if is_told:
             self._on_stream_event_out(message.tp, message.offset, self, event, state)
             if is_last:

@@ -8,8 +8,7 @@ from typing import Any
 from mode.utils.times import want_seconds
 
 from mainstem.api.transport import Transport, TransportError
-
-TOPIC_LENGTH_MAX = 249
+from mainstem.model.topic import NAME_LENGTH_MAX
 
 
 class TopicCounts:
@@ -21,11 +20,22 @@ class TopicCounts:
         self._counts: dict[str, int] = {}
 
     def use(self, transport: Transport | None) -> None:
-        self._transport = transport
-        self._counts.clear()
+        """What is known of a transport stays known for as long as it is the same one."""
+        if transport is not self._transport:
+            self._transport = transport
+            self._counts.clear()
 
     def known(self, topic: str) -> int | None:
         return self._counts.get(topic)
+
+    def partitions(self, topic: str) -> list[int]:
+        """Raises: TransportError for a topic nobody has asked for yet: it is only known after a wait."""
+        count = self._counts.get(topic)
+        if count is None:
+            raise TransportError(
+                f"topic {topic} is not known yet: declare it with app.topic(...).maybe_declare() first"
+            )
+        return list(range(count))
 
     async def ensure(self, topics: Iterable[str]) -> None:
         """Topics that nobody declared are created with `topic_partitions`, as a Kafka that creates topics by itself would.
@@ -44,8 +54,8 @@ class TopicCounts:
 
     async def create(self, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
         """Does nothing if it exists. Raises: TransportError, ValueError for a name that is too long."""
-        if len(topic) > TOPIC_LENGTH_MAX:
-            raise ValueError(f"topic name {topic!r} has more than {TOPIC_LENGTH_MAX} characters")
+        if len(topic) > NAME_LENGTH_MAX:
+            raise ValueError(f"topic name {topic!r} has more than {NAME_LENGTH_MAX} characters")
         if not self._app.conf.topic_allow_declare:
             raise TransportError(
                 f"topic {topic} does not exist, and the setting topic_allow_declare forbids to create it"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstem.faust.acks import PartitionAcks
+from mainstem.faust.delivery import PartitionDelivery
+from mainstem.faust.records import BatchEvent
 
 
 @given(
@@ -33,10 +36,12 @@ def test_the_position_is_the_oldest_that_is_not_acknowledged(gaps: list[int], da
 
 
 def test_what_was_acknowledged_before_reading_began_anew_counts_for_nothing() -> None:
-    acks = PartitionAcks()
-    acks.delivered([1, 2, 3], 4)
-    acks.ack(1)
-    acks.reset()
-    assert acks.position() is None
-    acks.delivered([1, 2, 3], 4)
-    assert acks.position() == 1
+    delivery = PartitionDelivery(None, TP("t", 0), 1, BatchEvent, lambda: None)
+    before = delivery.acks
+    before.delivered([1, 2, 3], 4)
+    before.ack(1)
+    delivery.forget()
+    assert delivery.acks.position() is None
+    delivery.acks.delivered([1, 2, 3], 4)
+    before.ack(2)
+    assert delivery.acks.position() == 1
