@@ -73,6 +73,22 @@ async def feed(app: faust.App, topic: str, values: Sequence[Any], *, keys: Seque
     await producer.close()
 
 
+def ignoring(app: faust.App, topic: str) -> None:
+    """An agent that does nothing: an app without one subscribes to nothing."""
+
+    @app.agent(app.topic(topic))
+    async def ignore(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+
+async def commit(app: faust.App) -> None:
+    """What is acknowledged now. `Consumer.commit` is content with a commit that is under way, which may have begun earlier."""
+    while await app.consumer.maybe_wait_for_commit_to_finish():
+        pass
+    await app.consumer.commit()
+
+
 async def committed(app: faust.App, topic: str) -> int:
     """What the app's group has committed in all partitions together."""
     offsets = await transport_of(app).group_offsets(app.conf.id)

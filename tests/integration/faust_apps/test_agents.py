@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from tests.integration.faust_apps.apps import committed, feed, new_app, records, running, until
+from tests.integration.faust_apps.apps import commit, committed, feed, new_app, records, running, until
 
 
 async def test_every_event_is_seen_once_and_the_stop_commits_them(broker: str, tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ async def test_every_event_is_seen_once_and_the_stop_commits_them(broker: str, t
     async with running(app):
         await feed(app, "orders", [{"id": number} for number in range(20_000)])
         await until(lambda: len(seen) >= 20_000)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 20_000
     assert sorted(seen) == list(range(20_000))
 
@@ -72,7 +72,7 @@ async def test_two_agents_of_one_topic_both_see_everything(broker: str, tmp_path
     async with running(app):
         await feed(app, "orders", list(range(2_000)))
         await until(lambda: min(map(len, seen.values())) >= 2_000)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 2_000
     assert {name: sorted(values) for name, values in seen.items()} == {name: list(range(2_000)) for name in seen}
 
@@ -90,7 +90,7 @@ async def test_actors_of_one_agent_share_its_events(broker: str, tmp_path: Path)
     async with running(app):
         await feed(app, "orders", list(range(4_000)))
         await until(lambda: len(seen) >= 4_000)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 4_000
     assert sorted(seen) == list(range(4_000))
 
@@ -110,7 +110,7 @@ async def test_an_agent_that_raises_loses_that_event_only(broker: str, tmp_path:
     async with running(app):
         await feed(app, "orders", list(range(1_000)))
         await until(lambda: len(seen) >= 999)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 1_000
     assert sorted(seen) == [number for number in range(1_000) if number != 77]
 
@@ -131,7 +131,7 @@ async def test_a_value_that_cannot_be_decoded_is_told_to_the_agent_and_the_rest_
         values[250] = b"{no json"
         await feed(app, "orders", values)
         await until(lambda: len(seen) >= 499)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 500
     assert sorted(seen) == [number for number in range(500) if number != 250]
 
@@ -163,10 +163,10 @@ async def test_take_filter_through_and_group_by(broker: str, tmp_path: Path) -> 
         await feed(app, "filtered", list(range(400)))
         await feed(app, "grouped", [{"k": f"k{number % 7}", "n": number} for number in range(700)])
         await until(lambda: len(taken) >= 1_050 and len(even) >= 200 and len(grouped) >= 700)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "filtered") == 400
         await until(lambda: not app.consumer.unacked)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "taken") == 1_050
     assert sorted(taken) == list(range(1_050))
     assert sorted(even) == list(range(0, 400, 2))
@@ -186,16 +186,16 @@ async def test_acknowledging_by_hand(broker: str, tmp_path: Path) -> None:
     async with running(app):
         await feed(app, "orders", list(range(100)))
         await until(lambda: len(held) == 100)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 0
         assert len(app.consumer.unacked) == 100
         for event in reversed(held[1:]):
             event.ack()
-        await app.consumer.commit()
+        await commit(app)
         first = held[0].message
         assert await committed(app, "orders") == 50, f"partition {first.partition} stays at its first event"
         held[0].ack()
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 100
         assert not app.consumer.unacked
 

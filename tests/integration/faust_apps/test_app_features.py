@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from tests.integration.faust_apps.apps import feed, new_app, records, running, until
+from tests.integration.faust_apps.apps import commit, feed, ignoring, new_app, records, running, until
 
 
 async def test_asking_an_agent(broker: str, tmp_path: Path) -> None:
@@ -63,10 +63,7 @@ async def test_timers_leader_tasks_and_crontabs(broker: str, tmp_path: Path) -> 
     app = new_app(broker, tmp_path)
     ticks: list[str] = []
 
-    @app.agent(app.topic("nothing"))
-    async def nothing(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(app, "nothing")
 
     @app.timer(0.05)
     async def every() -> None:
@@ -168,7 +165,7 @@ async def test_the_monitor_counts_without_other_sensors(broker: str, tmp_path: P
     async with running(app):
         await feed(app, "orders", list(range(300)))
         await until(lambda: seen == 300)
-        await app.consumer.commit()
+        await commit(app)
         monitor = app.monitor
         assert (monitor.messages_received_total, monitor.events_total, monitor.messages_sent) == (300, 300, 300)
         assert monitor.messages_received_by_topic["orders"] == 300

@@ -14,8 +14,10 @@ from typing import Any
 import faust
 import pytest
 from tests.integration.faust_apps.apps import (
+    commit,
     committed,
     feed,
+    ignoring,
     new_app,
     records,
     running,
@@ -58,7 +60,7 @@ async def test_a_member_that_comes_and_goes_under_load_repeats_nothing(broker: s
         await until(lambda: not first.rebalancing and {("orders", 0), ("orders", 1)} <= first.consumer.membership.owned)
         await feed(first, "orders", orders(20_000, 2_000))
         await until(lambda: len(seen) >= 22_000)
-        await first.consumer.commit()
+        await commit(first)
         assert await committed(first, "orders") == 22_000
         assert dict(first.totals) == {f"c{number}": 2_200 for number in range(10)}
     assert sorted(seen) == list(range(22_000))
@@ -105,10 +107,7 @@ async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path,
     broker = f"mainstem://{tmp_path / 'broker'}"
     seeder = new_app(broker, tmp_path, name="seeder")
 
-    @seeder.agent(seeder.topic("seeds"))
-    async def nothing(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(seeder, "seeds")
 
     async with running(seeder):
         await transport_of(seeder).create_topic("orders", 2, {})
@@ -127,10 +126,7 @@ async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path,
     assert await asyncio.to_thread(run, -1) == 0
     reader = new_app(broker, tmp_path, name="reader")
 
-    @reader.agent(reader.topic("seeds"))
-    async def nothing_either(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(reader, "seeds")
 
     async with running(reader):
         found = [json.loads(value or b"") for _, value in await records(reader, "out")]
@@ -182,7 +178,7 @@ async def test_exactly_once_on_every_transport(broker: str, tmp_path: Path) -> N
     async with running(app):
         await feed(app, "orders", orders(0, 2_000))
         await until(lambda: len(seen) >= 2_000)
-        await app.consumer.commit()
+        await commit(app)
         assert await committed(app, "orders") == 2_000
         found = await settled_records(app, "out", 2_000)
         assert sorted(int(value or b"") for _, value in found) == list(range(2_000))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.faust_apps.apps import feed, running, until
+from tests.integration.faust_apps.apps import feed, ignoring, running, until
 
 from mainstem import Pipeline
 from mainstem.faust import MainstemApp, codec
@@ -35,10 +35,7 @@ async def test_a_pipeline_feeds_an_agent_of_the_same_app(broker: str, tmp_path: 
         async for order in stream:
             seen.append(order["price"])
 
-    @app.agent(app.topic("orders", value_serializer="json"))
-    async def also_reads_them(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(app, "orders")
 
     async with running(app):
         await feed(app, "orders", [{"id": number, "price": number} for number in range(500)])

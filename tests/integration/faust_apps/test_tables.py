@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from tests.integration.faust_apps.apps import feed, new_app, records, running, transport_of, until
+from tests.integration.faust_apps.apps import feed, ignoring, new_app, records, running, transport_of, until
 
 from mainstem.api.batch import Batch
 from mainstem.model.ids import TopicPartition
@@ -71,17 +71,11 @@ async def test_recovery_of_many_records(broker: str, tmp_path: Path) -> None:
     app = new_app(broker, tmp_path)
     table = app.Table("big", partitions=2)
 
-    @app.agent(app.topic("orders"))
-    async def nothing(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(app, "orders")
 
     seeder = new_app(broker, tmp_path, name="seeder")
 
-    @seeder.agent(seeder.topic("seeds"))
-    async def nothing_either(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(seeder, "seeds")
 
     async with running(seeder):
         transport = transport_of(seeder)
@@ -148,10 +142,7 @@ async def test_a_global_table_is_whole_in_every_member(broker: str, tmp_path: Pa
     again = new_app(broker, tmp_path)
     rates_again = again.GlobalTable("rates", partitions=2)
 
-    @again.agent(again.topic("changes", value_serializer="json"))
-    async def nothing(stream: Any) -> None:
-        async for _ in stream:
-            pass
+    ignoring(again, "changes")
 
     async with running(again):
         assert dict(rates_again) == {"eur": 1, "usd": 2}
