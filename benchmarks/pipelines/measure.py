@@ -40,10 +40,10 @@ class Bench:
     def measure(self, system: System) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="work-", dir=self._folder) as work:
             try:
+                if system.cell == LATENCY:
+                    return (self._embedded_latency if system.is_embedded else self._latency)(system, Path(work))
                 if system.is_embedded:
                     return self._embedded(system, Path(work))
-                if system.cell == LATENCY:
-                    return self._latency(system, Path(work))
                 return self._throughput(system, Path(work))
             except (TimeoutError, RuntimeError, KafkaException) as error:
                 return Outcome(note=str(error))
@@ -123,27 +123,40 @@ class Bench:
         source, sink = f"orders-{uuid.uuid4().hex[:6]}", f"totals-{uuid.uuid4().hex[:6]}"
         for topic in (source, sink):
             topics.create(topic, PARTITIONS, {})
-        load(self._bootstrap, source, LATENCY_WARM_UP)
-        watched = TotalsTopic(self._bootstrap, sink)
         try:
             with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
-                deadline = time.perf_counter() + TIMEOUT_S
-                watched.wait_for(LATENCY_WARM_UP // 2, lambda: process.poll() is None, deadline)
-                sending = multiprocessing.get_context("spawn").Process(
-                    target=send_steadily,
-                    args=(self._bootstrap, source, PER_SECOND, LATENCY_SETTLE_S + LATENCY_S),
-                    daemon=True,
-                )
-                sending.start()
-                delays = watched.delays_ms(lambda: not sending.is_alive())
-            rest = sorted(delays[int(len(delays) * LATENCY_SETTLE_S / (LATENCY_SETTLE_S + LATENCY_S)) :])
-            if len(rest) < PER_SECOND * LATENCY_S / 4:
-                return Outcome(note=f"only {len(rest)} totals came in time")
-            return Outcome({"p50_ms": rest[len(rest) // 2], "p99_ms": rest[len(rest) * 99 // 100]})
+                return self._delays(process, self._bootstrap, source, sink)
         finally:
-            watched.close()
             for topic in (source, sink):
                 topics.delete(topic)
+
+    def _embedded_latency(self, system: System, work: Path) -> Outcome:
+        data = work / "data"
+        with MainstemNode(parent_folder=work) as broker:
+            for topic in ("orders", "totals"):
+                Topics(broker.bootstrap).create(topic, PARTITIONS, {})
+            broker.end()
+            shutil.move(broker.log_dir, data)
+        with self._running(system, "embedded://", "orders", "totals", data) as process:
+            return self._delays(process, self._address_of(process, data), "orders", "totals")
+
+    def _delays(self, process: subprocess.Popen[bytes], bootstrap: str, source: str, sink: str) -> Outcome:
+        load(bootstrap, source, LATENCY_WARM_UP)
+        watched = TotalsTopic(bootstrap, sink)
+        try:
+            deadline = time.perf_counter() + TIMEOUT_S
+            watched.wait_for(LATENCY_WARM_UP // 2, lambda: process.poll() is None, deadline)
+            sending = multiprocessing.get_context("spawn").Process(
+                target=send_steadily, args=(bootstrap, source, PER_SECOND, LATENCY_SETTLE_S + LATENCY_S), daemon=True
+            )
+            sending.start()
+            delays = watched.delays_ms(lambda: not sending.is_alive())
+        finally:
+            watched.close()
+        rest = sorted(delays[int(len(delays) * LATENCY_SETTLE_S / (LATENCY_SETTLE_S + LATENCY_S)) :])
+        if len(rest) < PER_SECOND * LATENCY_S / 4:
+            return Outcome(note=f"only {len(rest)} totals came in time")
+        return Outcome({"p50_ms": rest[len(rest) // 2], "p99_ms": rest[len(rest) * 99 // 100]})
 
     @contextlib.contextmanager
     def _running(

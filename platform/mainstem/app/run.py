@@ -30,6 +30,7 @@ from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
 from mainstem.pipeline.engine.queries import Queries
 from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.graph import Graph
 from mainstem.pipeline.plan.pipeline import Pipeline
@@ -60,6 +61,7 @@ def run(
     exactly_once: bool | None = None,
     workers: int | None = None,
     state: str | None = None,
+    commit_interval_ms: int | None = None,
 ) -> list[Summary]:
     """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
 
@@ -80,6 +82,7 @@ def run(
             "exactly_once": exactly_once,
             "workers": workers,
             "state": state,
+            "commit_interval_ms": commit_interval_ms,
         }
         options = from_arguments(RunOptions(), given)
         if sys._getframe(1).f_globals.get("__name__") == "__main__":
@@ -143,6 +146,7 @@ async def run_async(
                     transactional_id=f"{plan.name}-{instance}" if options.exactly_once else None,
                     state=state,
                     state_folder=options.data / "state" / instance,
+                    engine=EngineSettings(commit_interval_ms=options.effective_commit_interval_ms),
                 ),
             )
             for plan in plans

@@ -34,7 +34,7 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = msgspec.field(
         default="none", name="compression.type"
     )
-    linger_ms: int = msgspec.field(default=5, name="linger.ms")
+    linger_ms: int = msgspec.field(default=1, name="linger.ms")
     request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
     transaction_timeout_ms: int = msgspec.field(default=60_000, name="transaction.timeout.ms")
     token_provider: str | None = msgspec.field(default=None, name="sasl.oauthbearer.token.provider")
