@@ -1,5 +1,5 @@
 """The tests of tests/integration that say what pipelines and Faust apps guarantee, on an Apache Kafka 4.1: workers that are killed,
-members that come and go, transactions, the contract of transports by both group protocols."""
+members that come and go, transactions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ TIMEOUT_S = 280
 OVERRIDES = {
     # A small __consumer_offsets keeps the first group from waiting for 50 new log folders.
     "offsets.topic.num.partitions": "4",
-    "group.consumer.min.heartbeat.interval.ms": "50",
-    "group.consumer.heartbeat.interval.ms": "50",
 }
 
 
@@ -38,7 +36,6 @@ def kafka() -> Iterator[KafkaNode]:
     [
         "pipelines/test_kills.py",
         "pipelines/test_workers.py",
-        "plugins/test_kafka_transport.py",
         "faust_apps/test_guarantees.py",
     ],
 )
