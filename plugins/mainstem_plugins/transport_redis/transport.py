@@ -25,7 +25,7 @@ from mainstem_plugins.transport_redis.transactions import RedisTransactions
 
 POLICIES = frozenset({"delete", "compact", "compact,delete", "delete,compact"})
 PARTITIONS_MAX = 10_000
-READERS_MAX = 16
+READERS_MAX = 32
 # Configs of topics that mean something here, their fields, and what they are if they are not given.
 _NUMBERS = {
     "retention.ms": ("retention_ms", None),
@@ -124,8 +124,10 @@ class RedisTransport:
     async def read(self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int) -> FetchedBatch:
         ends_ms = self._context.clock.monotonic_ms() + max_wait_ms
         cursor = self._readers.pop(partition, None)
-        if cursor is None or cursor.position != offset:
+        if cursor is None:
             cursor = Cursor(offset)
+        elif cursor.position != offset:
+            cursor.move(offset)
         topic_id = (await read_on(self._client, {partition: cursor}))[partition]
         if cursor.topic_id != topic_id:  # it was deleted, and maybe made again, since the last read
             cursor = Cursor(offset)
@@ -140,8 +142,9 @@ class RedisTransport:
             await read_on(self._client, {partition: cursor})
             left_ms = ends_ms - self._context.clock.monotonic_ms()
         fetched = cursor.take(partition, max_records)
-        if not cursor.is_empty and len(self._readers) < READERS_MAX:
-            self._readers[partition] = cursor
+        if len(self._readers) >= READERS_MAX:
+            del self._readers[next(iter(self._readers))]
+        self._readers[partition] = cursor
         return fetched
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> RedisConsumer:

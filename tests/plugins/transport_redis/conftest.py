@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.redis_process import RedisProcess, redis_server
 
 from mainstem.api.context import PluginContext
 from mainstem.api.spec import configure
 from mainstem.api.transport import Transport
 from mainstem_plugins.transport_redis import RedisConfig, mainstem_register_transports
-from tests.redis_process import RedisProcess, redis_server
 
 [SPEC] = mainstem_register_transports()
 Opening = Callable[..., Awaitable[Transport]]
