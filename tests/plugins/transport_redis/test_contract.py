@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mainstem.testing.conformance.transports import check_transport
+
+pytestmark = pytest.mark.conformance
 
 
 async def test_contract(server, opened):

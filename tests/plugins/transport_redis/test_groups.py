@@ -11,6 +11,8 @@ from mainstem.api.transport import Committed, Fenced, NotMember, TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem.testing.conformance.transport_steps import Assignments, numbers, read, until, values, write
 
+pytestmark = pytest.mark.conformance
+
 PARTITION = TopicPartition("in", 0)
 IMPATIENT = {"session_timeout_ms": 300}
 

@@ -17,6 +17,8 @@ from mainstem.testing.conformance.transport_steps import Assignments, numbers, r
 from mainstem_plugins.transport_redis import RedisConfig, mainstem_register_transports
 from mainstem_plugins.transport_redis.cleaning import COMPACT_FROM_RECORDS
 
+pytestmark = pytest.mark.conformance
+
 [SPEC] = mainstem_register_transports()
 PARTITION = TopicPartition("in", 0)
 
