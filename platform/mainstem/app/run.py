@@ -18,7 +18,7 @@ from typing import Any
 from mainstem.api.context import PluginContext
 from mainstem.api.state import StateSpec
 from mainstem.api.transport import Transport, TransportError
-from mainstem.app.collector import settle_collector
+from mainstem.app.collector import settled_collector
 from mainstem.app.environment import open_environment
 from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
@@ -171,7 +171,7 @@ async def run_async(
         for plan in plans:
             _tell_guarantees(plan, plugins, options, transport, context, is_interactive=is_interactive)
         if is_interactive:
-            settle_collector()
+            stack.enter_context(settled_collector())
             _stop_on_signals(engines, stack)
             watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
             stack.callback(watching.cancel)

@@ -1,7 +1,7 @@
 """Faust's tables in a state plugin: `store="mainstem+rocksdb://"`, by the entry point `faust.stores`.
 
-What follows `+` is the plugin's name, the URL's query and the table's `options` are its settings. Unlike Faust's own stores on disk,
-one partition's folder never holds what an aborted transaction wrote: with exactly once it is written at the commit.
+What follows `+` is the plugin's name, the URL's query and the table's `options` are its settings. Unlike Faust's own stores on
+disk, one partition's folder never holds what an aborted transaction wrote: with exactly once it is written at the commit.
 """
 
 from __future__ import annotations
@@ -181,13 +181,17 @@ class Store(SerializedStore[Any, Any]):
     def _partition_of_write(self, key: bytes) -> int:
         """The one whose changelog has the change, if it is here: so that recovery finds what was written."""
         if self.table.use_partitioner:
-            partition: int = self.app.producer.key_partition(self.table.changelog_topic_name, key).partition
+            partition: int = self.app.producer.key_partition(self._changelog_name(), key).partition
             if partition in self._partitions:
                 return partition
         event: Any = current_event()
         if event is None:
             raise TypeError("Cannot modify table key from outside of stream iteration")
         return int(event.message.partition)
+
+    def _changelog_name(self) -> str:
+        name: str = self.table.changelog_topic.get_topic_name()
+        return name
 
     def _del(self, key: bytes) -> None:
         """Wherever it is: a global table may have it in another partition, and old windows go without an event."""
@@ -204,7 +208,7 @@ class Store(SerializedStore[Any, Any]):
 
     def _actives(self) -> Iterator[PartitionState]:
         """Those of standby partitions are not this worker's to show."""
-        actives, topic = self.app.assignor.assigned_actives(), self.table.changelog_topic_name
+        actives, topic = self.app.assignor.assigned_actives(), self._changelog_name()
         for partition, state in list(self._partitions.items()):
             if self.table.is_global or TP(topic, partition) in actives:
                 yield state
@@ -223,15 +227,13 @@ class Store(SerializedStore[Any, Any]):
         return sum(1 for _ in self._iteritems())
 
     def _clear(self) -> None:
-        raise NotImplementedError("Clearing leaves no trace in the changelog, so it would come back: delete key by key")
+        raise RuntimeError("Clearing leaves no trace in the changelog, so it would come back: delete key by key")
 
     async def backup_partition(self, tp: Any, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
-        raise NotImplementedError("The changelog is the backup of this store")
+        raise RuntimeError("The changelog is the backup of this store")
 
     def restore_backup(self, tp: Any, latest: bool = True, backup_id: int = 0) -> None:
-        raise NotImplementedError(
-            "The changelog is the backup of this store: `faust reset` reads it from its beginning"
-        )
+        raise RuntimeError("The changelog is the backup of this store: `faust reset` reads it from its beginning")
 
 
 def glob_escaped(name: str) -> str:
