@@ -91,13 +91,7 @@ class Bench:
     def _embedded(self, system: System, work: Path) -> Outcome:
         """The broker is in the process that is measured, so all orders are there before it starts, and the warm-up is over when
         so many totals are: the broker notes when each was appended."""
-        data = work / "data"
-        with MainstemNode(parent_folder=work) as broker:
-            Topics(broker.bootstrap).create("orders", PARTITIONS, {})
-            Topics(broker.bootstrap).create("totals", PARTITIONS, NOTED_BY_THE_BROKER)
-            load(broker.bootstrap, "orders", WARM_UP + ORDERS)
-            broker.end()
-            shutil.move(broker.log_dir, data)
+        data = _data_folder(work, WARM_UP + ORDERS, NOTED_BY_THE_BROKER)
         with self._running(system, "embedded://", "orders", "totals", data) as process:
             watched = TotalsTopic(self._address_of(process, data), "totals")
             try:
@@ -131,12 +125,7 @@ class Bench:
                 topics.delete(topic)
 
     def _embedded_latency(self, system: System, work: Path) -> Outcome:
-        data = work / "data"
-        with MainstemNode(parent_folder=work) as broker:
-            for topic in ("orders", "totals"):
-                Topics(broker.bootstrap).create(topic, PARTITIONS, {})
-            broker.end()
-            shutil.move(broker.log_dir, data)
+        data = _data_folder(work, 0, {})
         with self._running(system, "embedded://", "orders", "totals", data) as process:
             return self._delays(process, self._address_of(process, data), "orders", "totals")
 
@@ -179,6 +168,18 @@ class Bench:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _data_folder(work: Path, count: int, totals_configs: dict[str, str]) -> Path:
+    """For an embedded broker: its topics, and in `orders` the first `count`."""
+    data = work / "data"
+    with MainstemNode(parent_folder=work) as broker:
+        Topics(broker.bootstrap).create("orders", PARTITIONS, {})
+        Topics(broker.bootstrap).create("totals", PARTITIONS, totals_configs)
+        load(broker.bootstrap, "orders", count)
+        broker.end()
+        shutil.move(broker.log_dir, data)
+    return data
 
 
 def _printed(folder: Path) -> Path:

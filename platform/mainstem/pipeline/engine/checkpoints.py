@@ -145,20 +145,17 @@ class Checkpoints:
         return Checkpoint(parts, self._producer, self._sinks, self._clock)
 
     async def _take(self, one: Owned, mine: Ownership) -> CheckpointPart:
-        checkpoint = mine.checkpoint + 1
-        metadata = ""
-        changes: list[StateChange] = []
-        if one.changelog is not None:
-            one.task.keep_progress(checkpoint)
-            metadata = StateId(mine.owner, checkpoint, mine.base).text()
-        part = CheckpointPart(one, mine, _offsets(one), dict(one.task.positions), metadata, changes)
-        if one.changelog is not None:
-            await self._write_state(one, one.changelog, mine.owner, checkpoint, changes)
-        return part
+        offsets, positions = _offsets(one), dict(one.task.positions)
+        if one.changelog is None:
+            return CheckpointPart(one, mine, offsets, positions, "", [])
+        state_id = StateId(mine.owner, mine.checkpoint + 1, mine.base)
+        one.task.keep_progress(state_id.checkpoint)
+        changes = await self._write_state(one, one.changelog, state_id)
+        return CheckpointPart(one, mine, offsets, positions, state_id.text(), changes)
 
-    async def _write_state(
-        self, one: Owned, changelog: TopicPartition, owner: int, checkpoint: int, on_disk: list[StateChange]
-    ) -> None:
+    async def _write_state(self, one: Owned, changelog: TopicPartition, state_id: StateId) -> list[StateChange]:
+        """Returns what belongs on disk, which is nothing for a task that has no folder."""
+        on_disk: list[StateChange] = []
         for kept in one.kept.values():
             entries = kept.store.take_changes()
             for start in range(0, len(entries), ENTRIES_AT_ONCE):
@@ -171,9 +168,10 @@ class Checkpoints:
                 ]
                 if one.state is not None:
                     on_disk.extend(StateChange(*change) for change in changes)
-                for batch in to_batches(changes, owner, checkpoint, self._clock.now_ms()):
+                for batch in to_batches(changes, state_id.owner, state_id.checkpoint, self._clock.now_ms()):
                     await self._producer.produce(changelog, batch)
                 await asyncio.sleep(0)  # whoever shares the loop, a broker say, must not wait for all of a large state
+        return on_disk
 
 
 def _offsets(one: Owned) -> dict[TopicPartition, int]:

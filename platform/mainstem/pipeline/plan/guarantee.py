@@ -26,14 +26,15 @@ def guarantees(
     graph: Graph, catalog: Catalog, *, exactly_once: bool, transport: str, transactions: str | None
 ) -> list[Guarantee]:
     """`transport` is its name, `transactions` what it says of itself (`TransportTraits`). Raises: PluginError, ConfigError."""
+    repeats = "" if exactly_once else _repeats(graph)
     found = []
     for step in graph.steps:
         if isinstance(step, steps.TopicSink):
             level, reason = _of_topic(exactly_once=exactly_once, transport=transport, transactions=transactions)
-            found.append(Guarantee(step.name, level, reason + _repeats(graph, level)))
+            found.append(Guarantee(step.name, level, reason + repeats))
         elif isinstance(step, steps.ConnectorSink):
             reason = _of_connector(step, catalog, exactly_once=exactly_once)
-            found.append(Guarantee(step.name, AT_LEAST_ONCE, reason + _repeats(graph, AT_LEAST_ONCE, exactly_once)))
+            found.append(Guarantee(step.name, AT_LEAST_ONCE, reason + repeats))
     return found
 
 
@@ -57,10 +58,8 @@ def _of_connector(step: steps.ConnectorSink, catalog: Catalog, *, exactly_once: 
     return f"because after a crash {spec.name} may be given a record again{outside}"
 
 
-def _repeats(graph: Graph, level: str, exactly_once: bool = False) -> str:
+def _repeats(graph: Graph) -> str:
     """Behind a repartition topic a crash may have written records twice, and state counts what it reads."""
-    if level == EXACTLY_ONCE or exactly_once:
-        return ""
     has_moved = any(isinstance(step, steps.KeyBy) for step in graph.steps)
     counts = any(isinstance(step, steps.Aggregation | steps.Window | steps.StatefulMap) for step in graph.steps)
     return "; behind key_by state may count a record twice then" if has_moved and counts else ""
