@@ -36,8 +36,8 @@ async def test_a_member_that_is_silent_is_put_out_and_cannot_commit(server, open
     await values(sleeper, 3)
     silence(sleeper)
     other, hears_other = await joined(transport)
-    await until(lambda: hears_other.assigned_now == [PARTITION], other)
     assert await values(other, 3) == numbers(0, 3).values
+    assert hears_other.assigned_now == [PARTITION]
     with pytest.raises(NotMember, match="group g: in-0 belong to another member"):
         await sleeper.commit({PARTITION: Committed(3)})
     transactions = transport.transactional_producer("t")
