@@ -83,6 +83,9 @@ class LocalNode(Protocol):
 
     def transactions(self, transactional_id: str, timeout_ms: int) -> LocalTransactions: ...
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Raises: RequestError, also if an offset is behind the high watermark, or if a topic is compacted only."""
+
     async def delete_topic(self, name: str) -> None:
         """Raises: RequestError (UNKNOWN_TOPIC_OR_PARTITION, …)."""
 

@@ -57,6 +57,12 @@ class EmbeddedTransport:
             found[partition] = self._node.last_stable_offset(partition) if offset is None else offset
         return found
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        try:
+            await self._node.delete_records(before)
+        except RequestError as error:
+            raise trouble(error, "records cannot be deleted") from error
+
     async def delete_topic(self, topic: str) -> None:
         try:
             await self._node.delete_topic(topic)

@@ -23,6 +23,7 @@ from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.assemble import assemble
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.worker import EngineSettings
+from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.plan.aggregates import Count, Sum
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.windows import Tumbling
@@ -81,6 +82,7 @@ class Simulation:
         self._partitions = self.random.randrange(1, 4)
         self._batch_records = self.random.randrange(1, 12)
         self._commit_interval_ms = self.random.choice([1, 30, 200])
+        self._purge_interval_ms = self.random.choice([1, 100])
         self.batches = [self._records() for _ in range(self._partitions)]
         self.topics.create("in", self._partitions)
         for number, batch in enumerate(self.batches):
@@ -160,7 +162,9 @@ class Simulation:
             transactional_id=f"p-{number}",
             batch_records=self._batch_records,
             seed=self.random.randrange(1 << 32),
-            engine=EngineSettings(commit_interval_ms=self._commit_interval_ms),
+            engine=EngineSettings(
+                commit_interval_ms=self._commit_interval_ms, purge_interval_ms=self._purge_interval_ms
+            ),
             state=None if self.disk is None else self.disk.spec(),
             state_folder=Path(f"worker-{number}"),
         )
@@ -174,6 +178,8 @@ class Simulation:
             for consumer in transport.consumers:
                 await consumer.close()  # the session times out
             return True
+        except PipelineError as error:
+            raise Violation(f"a worker stopped: {error}") from error
         await engine.close()
         return False
 

@@ -20,8 +20,8 @@ SEEDS = 300
 
 
 async def commits_before_it_flushes(self: Any, offsets: Any, consumer: Any) -> None:
-    if offsets and consumer is not None:
-        await consumer.commit(offsets)
+    if consumer is not None and (found := offsets()):
+        await consumer.commit(found)
     await self.flush()
 
 
@@ -79,6 +79,10 @@ async def commits_where_its_tasks_are_by_now(self: Any, ownership: Any, consumer
 TRUE_FINISH = Checkpoint.finish
 
 
+def counts_for_tasks_that_began_again(self: Any, ownership: Any) -> None:
+    """They were lost and came back while the checkpoint was being finished."""
+
+
 async def begins_a_transaction_for_the_offsets_alone(self: Any, offsets: Any, consumer: Any) -> None:
     if self._has_begun:
         self._has_begun = False
@@ -101,6 +105,7 @@ TRUE_COMMIT = ExactlyOnce.commit
         (Worker, "leaving", leaves_without_a_checkpoint_and_commits_later, "totals", False),
         (Checkpoints, "_take", writes_no_state, "totals", True),
         (Checkpoint, "finish", commits_where_its_tasks_are_by_now, "totals", False),
+        (Checkpoint, "_keep_owned", counts_for_tasks_that_began_again, "moved-totals", False),
         (ExactlyOnce, "commit", begins_a_transaction_for_the_offsets_alone, "moved-totals", True),
         (Membership, "_start_restore", None, "totals", True),
     ],

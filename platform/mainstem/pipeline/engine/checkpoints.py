@@ -106,21 +106,32 @@ class Checkpoint:
         """Of connectors, for those that keep them too."""
         return {part.owned.task.id: part.positions for part in self._parts}
 
+    @property
+    def offsets(self) -> Mapping[TopicPartition, int]:
+        return {partition: offset for part in self._parts for partition, offset in part.offsets.items()}
+
     async def finish(self, ownership: Mapping[str, Ownership], consumer: TransportConsumer | None) -> bool:
-        """Returns whether there was anything to commit. `ownership` as it is now: of a task that went meanwhile nothing is
-        written to its folder, which may have a new owner."""
+        """Returns whether there was anything to commit. `ownership` changes meanwhile: a task that went, and maybe came back,
+        begins from an older checkpoint, so this one must not count for it any more. It holds the other tasks afterwards."""
         await self._flush_sinks()
-        offsets = {partition: one for part in self._parts for partition, one in part.committed().items()}
-        await self._producer.commit(offsets, consumer)
+        await self._producer.commit(lambda: self._committed(ownership), consumer)
+        self._keep_owned(ownership)
         for part in self._parts:
             mine, state = part.ownership, part.owned.state
             mine.offsets = part.offsets
             mine.checkpoint += 1
-            if ownership.get(str(part.owned.task.id)) is mine and state is not None:
+            if state is not None:
                 state.write(part.changes, DiskPosition(mine.base, self._clock.now_ms()).data())
                 for kept in part.owned.kept.values():
                     kept.store.let_go()
         return bool(self._parts)
+
+    def _committed(self, ownership: Mapping[str, Ownership]) -> Mapping[TopicPartition, Committed]:
+        self._keep_owned(ownership)
+        return {partition: one for part in self._parts for partition, one in part.committed().items()}
+
+    def _keep_owned(self, ownership: Mapping[str, Ownership]) -> None:
+        self._parts = [part for part in self._parts if ownership.get(str(part.owned.task.id)) is part.ownership]
 
     async def _flush_sinks(self) -> None:
         for sink in self._sinks:

@@ -26,6 +26,7 @@ from mainstem.pipeline.engine.finishing import Finishing
 from mainstem.pipeline.engine.internal_serde import MessagePack
 from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce, WorkerProducer
+from mainstem.pipeline.engine.purging import Purging
 from mainstem.pipeline.engine.routes import RepartitionRoute, Route
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.stage_factory import StageFactory, dead_letter_topics, may_wait, open_outputs
@@ -222,6 +223,13 @@ class Engine:
         membership = Membership(
             self._transport, places.find, factory, leaving, lost, lambda: self._random.getrandbits(63), self._clock
         )
+        purging = Purging(
+            self._transport,
+            [one.topic for one in topology.repartitions.values()],
+            self._clock,
+            self._context.log,
+            interval_ms=self._settings.engine.purge_interval_ms,
+        )
         parts = WorkerParts(
             transport=self._transport,
             consumer=self._consumer,
@@ -231,6 +239,7 @@ class Engine:
             readers=factory.readers,
             places=routes,
             finishing=finishing,
+            purging=purging,
             waits=frozenset(section.name for section in topology.sections if may_wait(section)),
             counters=self.counters,
             clock=self._clock,
