@@ -72,6 +72,16 @@ class RedisTransport:
         )
         self._topics.forget(topic)
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Whole entries: of one that has records on both sides all stay."""
+        for partition, offset in before.items():
+            keys = [topic_key(self._client.base, partition.topic), stream_key(self._client.base, partition)]
+            answer = int(await self._client.run("records_delete", keys, [partition.partition, offset]))
+            if answer == 0:
+                raise TransportError(f"{partition} does not exist")
+            if answer < 0:
+                raise TransportError(f"{partition} cannot be cut at offset {offset}: it ends before that")
+
     async def delete_topic(self, topic: str) -> None:
         base = self._client.base
         await self._client.run("topic_delete", [topic_key(base, topic)], [base, topic])

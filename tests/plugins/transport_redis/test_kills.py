@@ -32,7 +32,7 @@ class Topics:
             producer = self._transport.producer()
             for number in range(PARTITIONS):
                 mine = list(values[number::PARTITIONS])
-                batch = Batch(keys=[None] * len(mine), values=mine, timestamps=[0] * len(mine))
+                batch = Batch(keys=[None] * len(mine), values=mine, timestamps=[1_700_000_000_000] * len(mine))
                 await producer.produce(TopicPartition(topic, number), batch)
             await producer.flush()
             await producer.close()
@@ -59,7 +59,9 @@ class Topics:
 def test_totals_are_right_after_workers_were_killed(server, tmp_path, exactly_once):
     prefix = f"k{uuid.uuid4().hex[:10]}"
     with plugin_context() as context, asyncio.Runner() as runner:
-        transport = open_transport(configure(RedisConfig, {"prefix": prefix}, owner="redis"), context, server.address, None)
+        transport = open_transport(
+            configure(RedisConfig, {"prefix": prefix}, owner="redis"), context, server.address, None
+        )
         runner.run(transport.open())
         try:
             runner.run(transport.create_topic("orders", PARTITIONS, {}))

@@ -84,9 +84,10 @@ async def test_a_server_with_a_password(opened, tmp_path):
 
 
 async def test_a_server_that_may_evict_topics_is_refused(opened, tmp_path):
-    with redis_server(tmp_path, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as server:
-        with pytest.raises(TransportError, match=r"may evict topics .* set maxmemory-policy noeviction"):
-            await opened(server.address)
+    flags = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    refused = pytest.raises(TransportError, match=r"may evict topics .* set maxmemory-policy noeviction")
+    with redis_server(tmp_path, *flags) as server, refused:
+        await opened(server.address)
 
 
 async def test_a_server_that_is_full_says_so_and_takes_nothing_half(opened, tmp_path):
@@ -94,9 +95,13 @@ async def test_a_server_that_is_full_says_so_and_takes_nothing_half(opened, tmp_
         transport = await opened(server.address)
         await transport.create_topic("in", 1, {})
         producer = transport.producer()
-        with pytest.raises(TransportError, match=r"in-0 did not take a record: .* is full \(maxmemory\)"):
+
+        async def fill() -> None:
             for _ in range(20):
                 await producer.append(PARTITION, keyed([b"k"] * 10, b"x" * 60_000))
+
+        with pytest.raises(TransportError, match=r"in-0 did not take a record: .* is full \(maxmemory\)"):
+            await fill()
         _, end = (await transport.end_offsets("in"))[PARTITION]
         assert len(await everything(transport)) == end > 0
         await producer.close()
