@@ -22,6 +22,7 @@ from mainstem.telemetry import metrics
 from mainstem_plugins.transport_embedded.transport import EmbeddedTransport
 from mainstem_plugins.transport_kafka.transport import KafkaTransport
 from mainstem_plugins.transport_memory.transport import MemoryTransport
+from mainstem_plugins.transport_redis.transport import RedisTransport
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "reference"
@@ -107,6 +108,7 @@ def transports_page() -> str:
         "embedded": EmbeddedTransport.traits,
         "kafka": KafkaTransport.traits,
         "memory": MemoryTransport.traits,
+        "redis": RedisTransport.traits,
     }
 
     def yes(is_so: bool) -> str:
