@@ -31,9 +31,10 @@ run(
     .source({topic!r}, value="json")
     .key_by("customer")
     .aggregate(n=Count(), total=Sum("amount"))
-    .sink({name!r} + "-totals", key="string", value="json", partitions=3)
+    .sink({sink})
 )
 """
+TOPIC_SINK = "{name!r} + '-totals', key='string', value='json', partitions=3"
 
 
 class Carrier(Protocol):
@@ -47,9 +48,9 @@ class Carrier(Protocol):
 
 
 class Workers:
-    def __init__(self, folder: Path, name: str, topic: str, options: Sequence[str]) -> None:
+    def __init__(self, folder: Path, name: str, topic: str, sink: str, options: Sequence[str]) -> None:
         self.folder = folder
-        (folder / "totals.py").write_text(SCRIPT.format(name=name, topic=topic))
+        (folder / "totals.py").write_text(SCRIPT.format(name=name, topic=topic, sink=sink.format(name=name)))
         self._command = [sys.executable, "totals.py", *options]
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -95,12 +96,19 @@ class _Results:
 
 
 def check_totals(
-    folder: Path, carrier: Carrier, *, name: str, topic: str, options: Sequence[str], exactly_once: bool
+    folder: Path,
+    carrier: Carrier,
+    *,
+    name: str,
+    topic: str,
+    options: Sequence[str],
+    exactly_once: bool,
+    sink: str = TOPIC_SINK,
 ) -> None:
-    """`topic` is there; `options` are those of `mainstem run` that lead to it."""
+    """`topic` is there; `options` are those of `mainstem run` that lead to it; `sink` is written as in the script."""
     chance = random.Random(11)
     orders = [(f"c{chance.randrange(20)}", chance.randrange(1, 100)) for _ in range(ORDERS)]
-    workers = Workers(folder, name, topic, [*options, *(["--exactly-once"] if exactly_once else [])])
+    workers = Workers(folder, name, topic, sink, [*options, *(["--exactly-once"] if exactly_once else [])])
     results = _Results(carrier, f"{name}-totals", workers)
     totals: Counter[str] = Counter()
     for customer, amount in orders:

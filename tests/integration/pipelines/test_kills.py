@@ -48,17 +48,53 @@ def cluster(bootstrap: str) -> Iterator[Cluster]:
     cluster.close()
 
 
+class Parts:
+    """Orders go to the cluster; results are lines of files that appear in a folder."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.produce = cluster.produce
+        self._folder = folder
+        self._known: set[Path] = set()
+
+    def read(self, topic: str) -> list[bytes]:
+        new = sorted(set(self._folder.glob("part-*")) - self._known)
+        self._known.update(new)
+        return [line for part in new for line in part.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def options(tmp_path: Path, bootstrap: str) -> list[str]:
+    (tmp_path / "client.properties").write_text("session.timeout.ms=6000\nheartbeat.interval.ms=300\n")
+    return ["--broker", f"kafka://{bootstrap}", "--broker-config", "client.properties"]
+
+
 @pytest.mark.parametrize("exactly_once", [False, True], ids=["at-least-once", "exactly-once"])
 def test_totals_are_right_after_workers_were_killed(
     tmp_path: Path,
     cluster: Cluster,
-    bootstrap: str,
+    options: list[str],
     new_topic: Callable[[int], str],
     fresh_name: Callable[[], str],
     exactly_once: bool,
 ) -> None:
-    (tmp_path / "client.properties").write_text("session.timeout.ms=6000\nheartbeat.interval.ms=300\n")
-    options = ["--broker", f"kafka://{bootstrap}", "--broker-config", "client.properties"]
     check_totals(
         tmp_path, cluster, name=fresh_name(), topic=new_topic(PARTITIONS), options=options, exactly_once=exactly_once
+    )
+
+
+def test_files_that_take_part_in_checkpoints_have_each_total_once(
+    tmp_path: Path,
+    cluster: Cluster,
+    options: list[str],
+    new_topic: Callable[[int], str],
+    fresh_name: Callable[[], str],
+) -> None:
+    check_totals(
+        tmp_path,
+        Parts(cluster, tmp_path / "totals"),
+        name=fresh_name(),
+        topic=new_topic(PARTITIONS),
+        options=options,
+        exactly_once=True,
+        sink="connector='files', path='totals', parts=True",
     )

@@ -24,6 +24,7 @@ from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import WorkerProducer
 from mainstem.pipeline.engine.purging import Purging
 from mainstem.pipeline.engine.routes import Route
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.task import Mail, Task, TaskId
 
 STALL_S = 0.05
@@ -69,6 +70,7 @@ class WorkerParts:
     places: Mapping[str, Place | Route]
     finishing: Finishing
     purging: Purging
+    two_phase: TwoPhaseSinks
     waits: frozenset[str]
     counters: PipelineCounters
     clock: Clock
@@ -360,6 +362,7 @@ class Worker:
             await self._cancel_drain(task_id)
         self._paused.clear()
         await parts.producer.abort()
+        await parts.two_phase.abort()
         for reader in parts.readers.values():
             await reader.close()
         parts.readers.clear()

@@ -33,8 +33,8 @@ def guarantees(
             level, reason = _of_topic(exactly_once=exactly_once, transport=transport, transactions=transactions)
             found.append(Guarantee(step.name, level, reason + repeats))
         elif isinstance(step, steps.ConnectorSink):
-            reason = _of_connector(step, catalog, exactly_once=exactly_once)
-            found.append(Guarantee(step.name, AT_LEAST_ONCE, reason + repeats))
+            level, reason = _of_connector(step, catalog, exactly_once=exactly_once)
+            found.append(Guarantee(step.name, level, reason + repeats))
     return found
 
 
@@ -50,12 +50,22 @@ def _of_topic(*, exactly_once: bool, transport: str, transactions: str | None) -
     return AT_LEAST_ONCE, "because a crash may write a result twice; --exactly-once prevents that"
 
 
-def _of_connector(step: steps.ConnectorSink, catalog: Catalog, *, exactly_once: bool) -> str:
+def _of_connector(step: steps.ConnectorSink, catalog: Catalog, *, exactly_once: bool) -> tuple[str, str]:
     spec = connector_spec(catalog, step)
-    if spec.is_idempotent(connector_config(spec, step)):
-        return f"and once in effect, because {spec.name} replaces what it has when a record is written again"
-    outside = ", and it takes no part in the transaction" if exactly_once else ""
-    return f"because after a crash {spec.name} may be given a record again{outside}"
+    config = connector_config(spec, step)
+    if spec.has_two_phases(config) and exactly_once:
+        return (
+            EXACTLY_ONCE,
+            f"because {spec.name} shows what it was given when the positions are committed (two phases)",
+        )
+    if spec.is_idempotent(config):
+        return AT_LEAST_ONCE, (
+            f"and once in effect, because {spec.name} replaces what it has when a record is written again"
+        )
+    again = f"because after a crash {spec.name} may be given a record again"
+    if spec.has_two_phases(config):
+        return AT_LEAST_ONCE, f"{again}; --exactly-once prevents that"
+    return AT_LEAST_ONCE, f"{again}, and it takes no part in the transaction" if exactly_once else again
 
 
 def _repeats(graph: Graph) -> str:
