@@ -13,6 +13,7 @@ from mainstem.model.errors import ErrorCode, RequestError, StorageError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime import partition_lookup
 from mainstem.runtime.deleted_records import delete_records
+from mainstem.runtime.local_member import RuntimeMember
 from mainstem.runtime.local_transactions import TRIES_MAX, TRY_AGAIN_S, RuntimeTransactions, TransactionParts
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partition import Partition
@@ -29,6 +30,7 @@ class RuntimeNode:
         self._partitions = parts.partitions
         self._groups = parts.groups
         self._executor = executor
+        self._members: set[str] = set()
 
     def _partition(self, wanted: TopicPartition) -> Partition:
         found = self._partitions.get(wanted.topic, wanted.partition)
@@ -96,6 +98,9 @@ class RuntimeNode:
         hosted = self._partition(partition)
         hosted.want_all()
         return hosted.last_stable_offset
+
+    def member(self, group_id: str, rebalance_timeout_ms: int) -> RuntimeMember:
+        return RuntimeMember(self._groups, lambda: self._metadata.image, self._members, group_id, rebalance_timeout_ms)
 
     def transactions(self, transactional_id: str, timeout_ms: int) -> RuntimeTransactions:
         return RuntimeTransactions(self._parts, transactional_id, timeout_ms)

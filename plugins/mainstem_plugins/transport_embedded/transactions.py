@@ -80,7 +80,7 @@ class EmbeddedTransactions:
             if offsets:
                 told = {partition: CommittedOffset(one.offset, one.metadata) for partition, one in offsets.items()}
                 self._has_written = True
-                await self._local.commit_offsets(consumer.group_id, told)
+                await self._local.commit_offsets(consumer.group_id, told, consumer.member)
             if self._has_written:
                 await self._local.end(is_commit=True)
         except RequestError as error:

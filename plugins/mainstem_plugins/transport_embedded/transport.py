@@ -18,7 +18,7 @@ from mainstem_plugins.transport_embedded.trouble import trouble
 
 
 class EmbeddedTransport:
-    traits = TransportTraits(has_groups=False, transactions="v2", is_durable=True, is_dense=True, compacts=True)
+    traits = TransportTraits(has_groups=True, transactions="v2", is_durable=True, is_dense=True, compacts=True)
 
     def __init__(self, config: EmbeddedConfig, context: PluginContext, node: LocalNode) -> None:
         self._config = config
