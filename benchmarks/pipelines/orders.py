@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
+from typing import NamedTuple
 
 import orjson
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -19,6 +21,7 @@ NOTE = "leave it at the door, please, and ring twice"
 CHECK_S = 0.01
 STILL_S = 1.5
 READ_TIMEOUT_S = 30.0
+NOTED_BY_THE_BROKER = {"message.timestamp.type": "LogAppendTime"}
 NOT_KNOWN_YET = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -57,13 +60,28 @@ def expected_totals(count: int, customers: int = CUSTOMERS) -> tuple[int, dict[s
     return records, last
 
 
-def load(bootstrap: str, topic: str, count: int, customers: int = CUSTOMERS) -> None:
+def load(bootstrap: str, topic: str, count: int, first: int = 0, customers: int = CUSTOMERS) -> None:
+    """The orders from number `first` to `count`."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000, "log_level": 0}
     )
-    for key, value, partition in orders(count, customers):
+    for key, value, partition in islice(orders(count, customers), first, None):
         producer.produce(topic, value, key, partition)
     assert producer.flush(120) == 0, "the orders could not be written"
+
+
+class Totals(NamedTuple):
+    """What a topic of totals holds: when the broker appended each (ms, sorted), and the last one of each customer."""
+
+    appended_ms: list[int]
+    last: dict[str, int]
+
+    def per_second(self, skipped: int) -> float:
+        """Orders a second, two for each total, from when `skipped` totals were there to the last one. Those that were
+        appended in the same millisecond as the last of the skipped ones do not count."""
+        began_ms = self.appended_ms[skipped - 1]
+        counted = len(self.appended_ms) - bisect_right(self.appended_ms, began_ms)
+        return counted * 2_000 / max(self.appended_ms[-1] - began_ms, 1)
 
 
 class TotalsTopic:
@@ -88,13 +106,13 @@ class TotalsTopic:
         """In a transactional topic with the markers, one for each partition and transaction."""
         return sum(self._consumer.get_watermark_offsets(one, timeout=10)[1] for one in self._partitions)
 
-    def wait_for(self, count: int, is_alive: Callable[[], bool], deadline: float) -> tuple[float, int]:
-        """When there were so many at last, and how many there were then. Raises: TimeoutError, RuntimeError."""
-        return self._wait(lambda seen, _: seen >= count, count, is_alive, deadline)
+    def wait_for(self, count: int, is_alive: Callable[[], bool], deadline: float) -> None:
+        """Until there are so many. Raises: TimeoutError, RuntimeError."""
+        self._wait(lambda seen, _: seen >= count, count, is_alive, deadline)
 
     def wait_for_last(self, count: int, is_alive: Callable[[], bool], deadline: float) -> float:
-        """When the last one came: at least `count`, and then nothing for a while, for markers count in a transactional
-        topic. Raises: TimeoutError, RuntimeError."""
+        """The time of day when the last one came: at least `count`, and then nothing for a while, for markers count in a
+        transactional topic. Raises: TimeoutError, RuntimeError."""
         when, last = 0.0, -1
 
         def is_still(seen: int, now: float) -> bool:
@@ -108,7 +126,7 @@ class TotalsTopic:
 
     def _wait(
         self, is_enough: Callable[[int, float], bool], count: int, is_alive: Callable[[], bool], deadline: float
-    ) -> tuple[float, int]:
+    ) -> None:
         seen = 0
         while True:
             try:
@@ -116,19 +134,19 @@ class TotalsTopic:
             except KafkaException as error:
                 if error.args[0].code() not in NOT_KNOWN_YET:
                     raise
-            now = time.perf_counter()
-            if is_enough(seen, now):
-                return now, seen
+            if is_enough(seen, time.time()):
+                return
             if not is_alive():
                 raise RuntimeError(f"it ended by itself after {seen} of {count} totals")
-            if now > deadline:
+            if time.perf_counter() > deadline:
                 raise TimeoutError(f"{seen} of {count} totals when the time was over")
             time.sleep(CHECK_S)
 
-    def read(self) -> tuple[int, dict[str, int]]:
-        """Everything, read by a consumer: how many totals there are, and the last one of each customer."""
+    def read(self) -> Totals:
+        """Everything that is there now, read by a consumer."""
         self._consumer.assign(self._partitions)
-        records, at_end = 0, 0
+        at_end = 0
+        appended: list[int] = []
         last: dict[str, int] = {}
         deadline = time.monotonic() + READ_TIMEOUT_S
         while at_end < PARTITIONS and time.monotonic() < deadline:
@@ -137,10 +155,10 @@ class TotalsTopic:
                 if error is None:
                     total = orjson.loads(message.value())
                     last[total["customer"]] = total["total"]
-                    records += 1
+                    appended.append(message.timestamp()[1])
                 elif error.code() == KafkaError._PARTITION_EOF:
                     at_end += 1
-        return records, last
+        return Totals(sorted(appended), last)
 
     def delays_ms(self, is_over: Callable[[], bool]) -> list[float]:
         """From the moment that an order names as its own (`at`) to the moment its total is here, until `is_over`."""

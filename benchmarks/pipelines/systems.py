@@ -57,6 +57,9 @@ SYSTEMS = [
     _system("quix exactly-once", "Quix Streams, exactly-once", "exactly-once"),
     _system("mainstem embedded", "mainstem on its embedded broker", bar=200_000),
     _system("mainstem p99", "mainstem", cell=LATENCY, bar=20),
+    _system("mainstem changelog p99", "mainstem, state with changelog", "changelog", cell=LATENCY, bar=20),
+    _system("mainstem exactly-once p99", "mainstem, exactly-once, a commit every 100 ms", "exactly-once", cell=LATENCY),
+    _system("mainstem embedded p99", "mainstem on its embedded broker", cell=LATENCY, bar=20),
     _system("bare p99", "a bare confluent-kafka loop", cell=LATENCY),
     _system("quix p99", "Quix Streams", cell=LATENCY),
 ]

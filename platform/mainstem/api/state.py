@@ -56,11 +56,15 @@ class StateStoreError(MainstemError):
     """The folder cannot be used; the text says what to do."""
 
 
+class StateInUse(StateStoreError):
+    """Another process, or another state of this one, has the folder open. It may be free a moment later."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpec:
     """Descriptor. `open(config, context, folder)` makes the folder if it is not there.
 
-    Raises (`open`): StateStoreError, also if another process has the folder open.
+    Raises (`open`): StateStoreError; StateInUse if another process has the folder open.
     """
 
     name: str

@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mainstem.api.context import PluginContext
 from mainstem.api.state import StateSpec
-from mainstem.api.transport import TransportError
+from mainstem.api.transport import Transport, TransportError
+from mainstem.app.collector import settled_collector
 from mainstem.app.environment import open_environment
 from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
@@ -30,8 +32,10 @@ from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
 from mainstem.pipeline.engine.queries import Queries
 from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.graph import Graph
+from mainstem.pipeline.plan.guarantee import guarantees
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.steps import TopicSink, TopicSource
 
@@ -60,6 +64,7 @@ def run(
     exactly_once: bool | None = None,
     workers: int | None = None,
     state: str | None = None,
+    commit_interval_ms: int | None = None,
 ) -> list[Summary]:
     """Run pipelines until they end, or until SIGINT or SIGTERM, which end them cleanly.
 
@@ -80,6 +85,7 @@ def run(
             "exactly_once": exactly_once,
             "workers": workers,
             "state": state,
+            "commit_interval_ms": commit_interval_ms,
         }
         options = from_arguments(RunOptions(), given)
         if sys._getframe(1).f_globals.get("__name__") == "__main__":
@@ -128,6 +134,11 @@ async def run_async(
         if broker is not None and is_interactive and not options.once:
             address = broker.bootstrap_servers
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+        if options.exactly_once and transport.traits.transactions is None:
+            scheme = options.broker_parts[0]
+            raise ConfigError(
+                "exactly-once", True, f"{scheme}:// has no transactions: leave it out, or use kafka:// or embedded://"
+            )
         state = None if options.state == MEMORY else plugins.find(StateSpec, options.state)
         needs_name = options.exactly_once or state is not None
         instance = stack.enter_context(claimed_instance(options.data)) if needs_name else ""
@@ -143,6 +154,7 @@ async def run_async(
                     transactional_id=f"{plan.name}-{instance}" if options.exactly_once else None,
                     state=state,
                     state_folder=options.data / "state" / instance,
+                    engine=EngineSettings(commit_interval_ms=options.effective_commit_interval_ms),
                 ),
             )
             for plan in plans
@@ -156,11 +168,38 @@ async def run_async(
             stack.push_async_callback(engine.close)
         for engine in engines:
             await engine.open()
+        for plan in plans:
+            _tell_guarantees(plan, plugins, options, transport, context, is_interactive=is_interactive)
         if is_interactive:
+            stack.enter_context(settled_collector())
             _stop_on_signals(engines, stack)
             watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
             stack.callback(watching.cancel)
         return await _run_engines(engines, waits_for)
+
+
+def _tell_guarantees(
+    plan: Graph,
+    plugins: PluginManager,
+    options: RunOptions,
+    transport: Transport,
+    context: PluginContext,
+    *,
+    is_interactive: bool,
+) -> None:
+    told = guarantees(
+        plan,
+        plugins,
+        exactly_once=options.exactly_once,
+        transport=f"{options.broker_parts[0]}://",
+        transactions=transport.traits.transactions,
+    )
+    for one in told:
+        context.log.info(
+            "pipeline.guarantee", pipeline=plan.name, stage=one.sink, guarantee=one.level, reason=one.reason
+        )
+        if is_interactive:
+            print(f"pipeline {plan.name}, {one}", file=sys.stderr)  # noqa: T201 - what a user relies on
 
 
 def feeders(plans: Sequence[Graph]) -> Mapping[str, set[str]]:

@@ -16,6 +16,7 @@ EMBEDDED = "embedded"
 DATA = Path("mainstem-data")
 WORKERS_MAX = 256
 MEMORY = "memory"
+COMMIT_INTERVAL_MS, EXACTLY_ONCE_INTERVAL_MS = 1_000, 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class RunOptions:
     `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
     writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
     processes share the work. `state`: `memory`, or the name of a plugin that keeps it on disk, such as `rocksdb`.
+    `commit_interval_ms`: from one checkpoint to the next; None: a second, and a tenth of one with `exactly_once`, because results
+    can be seen only then (Kafka Streams' `commit.interval.ms` does the same).
     """
 
     broker: str = "embedded://"
@@ -36,12 +39,21 @@ class RunOptions:
     exactly_once: bool = False
     workers: int = 1
     state: str = MEMORY
+    commit_interval_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
             raise ConfigError("metrics-port", self.metrics_port, "a port is a number from 0 to 65535")
         if not 1 <= self.workers <= WORKERS_MAX:
             raise ConfigError("workers", self.workers, f"a number of processes from 1 to {WORKERS_MAX}")
+        if self.commit_interval_ms is not None and self.commit_interval_ms < 1:
+            raise ConfigError("commit-interval-ms", self.commit_interval_ms, "a number of milliseconds from 1 on")
+
+    @property
+    def effective_commit_interval_ms(self) -> int:
+        if self.commit_interval_ms is not None:
+            return self.commit_interval_ms
+        return EXACTLY_ONCE_INTERVAL_MS if self.exactly_once else COMMIT_INTERVAL_MS
 
     @property
     def is_embedded(self) -> bool:
@@ -99,6 +111,12 @@ def parser(program: str) -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--workers", metavar="N", type=int, help="share the work among N processes (default: 1, this one)"
+    )
+    made.add_argument(
+        "--commit-interval-ms",
+        metavar="N",
+        type=int,
+        help="from one checkpoint to the next (default: 1000; 100 with --exactly-once, whose results are seen only then)",
     )
     made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
     return made

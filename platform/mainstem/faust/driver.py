@@ -32,6 +32,10 @@ class Transport(base.Transport):
         self._users = 0
 
     @property
+    def is_acquired(self) -> bool:
+        return self._session is not None
+
+    @property
     def session(self) -> Session:
         assert self._session is not None, "acquired by whoever uses it"
         return self._session

@@ -109,6 +109,13 @@ class Recovery(FaustRecovery):
 
 
 class TableManager(FaustTableManager):
+    def on_transaction_committed(self) -> None:
+        """Stores on disk hold what is committed, and know how far. Faust asks for that by the positions of the sources, where it
+        finds no changelog."""
+        for tp in list(self._pending_persisted_offsets):
+            self.on_commit_tp(tp)
+        self._pending_persisted_offsets.clear()
+
     @property
     def recovery(self) -> Recovery:
         if self._recovery is None:

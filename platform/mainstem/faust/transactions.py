@@ -16,6 +16,7 @@ from faust.types import TP
 
 from mainstem.api.transport import Committed, TransactionalProducer, TransportError
 from mainstem.app.instances import claimed_instance
+from mainstem.faust.recovery import TableManager
 from mainstem.faust.sending import Appender
 from mainstem.model.ids import TopicPartition
 
@@ -106,6 +107,9 @@ class TransactionManager(FaustTransactionManager):
             await self.app.crash(error)
             return False
         consumer.remember_committed(offsets)
+        tables: Any = self.app.tables
+        if isinstance(tables, TableManager):
+            tables.on_transaction_committed()
         if start_new_transaction:
             await self._begin()
         return True

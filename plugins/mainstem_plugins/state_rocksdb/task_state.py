@@ -8,7 +8,7 @@ from typing import Any
 
 from rocksdict import Options, Rdict, WriteBatch
 
-from mainstem.api.state import StateChange, StateEntry, StateStoreError
+from mainstem.api.state import StateChange, StateEntry, StateInUse, StateStoreError
 from mainstem_plugins.state_rocksdb import RocksConfig
 
 POSITION = b"\xffposition"
@@ -27,7 +27,8 @@ class RocksState:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = Rdict(str(folder), options)
         except Exception as error:  # rocksdict has one type for all: a lock that is held, a full disk, a damaged file
-            raise StateStoreError(
+            kind = StateInUse if "lock" in str(error).lower() else StateStoreError
+            raise kind(
                 f"state in {folder} cannot be opened: {error}. If no other process uses it, delete the folder; the state comes "
                 "back from its changelog"
             ) from error

@@ -16,6 +16,10 @@ from mainstem.api.transport import Transport, TransportError, TransportSpec
 class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     """Librdkafka's own names, for what differs from cluster to cluster: `kafka://host:9093?security.protocol=SSL`.
 
+    `group.protocol=consumer` joins by KIP-848: the broker assigns (its `range`, which keeps topics of equal partition counts
+    together), and what stays with a member goes on during a rebalance. It needs Kafka 4.0 or mainstem; `classic` is understood
+    everywhere.
+
     `properties` takes any other property of librdkafka; those that the guarantees of pipelines stand on are refused.
     `sasl.oauthbearer.token.provider` is `module:function` of a function that makes tokens, as `tokens.TokenProvider` says.
     """
@@ -34,9 +38,10 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = msgspec.field(
         default="none", name="compression.type"
     )
-    linger_ms: int = msgspec.field(default=5, name="linger.ms")
+    linger_ms: int = msgspec.field(default=1, name="linger.ms")
     request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
     transaction_timeout_ms: int = msgspec.field(default=60_000, name="transaction.timeout.ms")
+    group_protocol: Literal["classic", "consumer"] = msgspec.field(default="classic", name="group.protocol")
     token_provider: str | None = msgspec.field(default=None, name="sasl.oauthbearer.token.provider")
     properties: dict[str, Secret] = msgspec.field(default_factory=dict)
 

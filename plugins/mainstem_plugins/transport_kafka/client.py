@@ -25,20 +25,23 @@ CONSUMER_PROPERTIES: dict[str, str | int | bool] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "enable.partition.eof": True,
-    # Eager: everything is revoked before a new set is assigned, as api.transport.RebalanceListener promises.
-    "partition.assignment.strategy": "range,roundrobin",
     "isolation.level": "read_committed",
     # How soon librdkafka asks again after its queue was full; its own second stops the reader again and again.
     "fetch.queue.backoff.ms": 5,
 }
+# Eager: everything is revoked before a new set is assigned. librdkafka's cooperative assignor would not keep topics of
+# equal partition counts together.
+CLASSIC_PROTOCOL: dict[str, str | int | bool] = {"partition.assignment.strategy": "range,roundrobin"}
+CONSUMER_PROTOCOL: dict[str, str | int | bool] = {"group.protocol": "consumer", "group.remote.assignor": "range"}
 GUARDED = frozenset(
     {
         *PRODUCER_PROPERTIES,
         *CONSUMER_PROPERTIES,
+        *CLASSIC_PROTOCOL,
+        *CONSUMER_PROTOCOL,
         "bootstrap.servers",
         "metadata.broker.list",
         "group.id",
-        "group.protocol",
         "auto.offset.reset",
         "transactional.id",
         "request.required.acks",

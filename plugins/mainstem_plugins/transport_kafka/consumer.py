@@ -36,6 +36,20 @@ class _Coming(NamedTuple):
     paused: set[TopicPartition]
 
 
+class _Request:
+    """What the event loop wants done by the polling thread."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.outcome: Future[Any] = Future()
+        self._work = work
+
+    def run(self) -> None:
+        try:
+            self.outcome.set_result(self._work())
+        except Exception as error:  # belongs to whoever asked
+            self.outcome.set_exception(error)
+
+
 class KafkaConsumer:
     """Every call of librdkafka that waits runs in one thread. While that thread is inside a rebalance callback it waits
     for the event loop and runs what the loop asks of it: a commit or a pause from any other thread would block until the
@@ -47,7 +61,7 @@ class KafkaConsumer:
         settings: dict[str, Any] = {**properties, "group.id": group_id, "error_cb": self._trouble}
         self._consumer = Consumer(settings, logger=quiet_logger())
         self._polling = ThreadPoolExecutor(1, thread_name_prefix="mainstem-kafka-poll")
-        self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._is_in_callback = False
         self._loop = asyncio.get_running_loop()
         self._listener: RebalanceListener | None = None
@@ -97,9 +111,9 @@ class KafkaConsumer:
         self._is_in_callback = True
         told = asyncio.run_coroutine_threadsafe(call(self._listener), self._loop)
         told.add_done_callback(self._callback_is_done)
+        while (request := self._requests.get()) is not None:
+            request.run()
         try:
-            while (request := self._requests.get()) is not None:
-                request()
             told.result()
         except Exception as error:  # raised again by the fetch that is waiting for this thread
             self._failure = self._failure or error
@@ -109,18 +123,22 @@ class KafkaConsumer:
         self._requests.put(None)
 
     async def _in_polling_thread(self, work: Callable[[], R]) -> R:
-        if not self._is_in_callback:
-            return await self._loop.run_in_executor(self._polling, work)
-        outcome: Future[R] = Future()
-
-        def request() -> None:
-            try:
-                outcome.set_result(work())
-            except Exception as error:  # belongs to whoever asked
-                outcome.set_exception(error)
-
+        """After the poll that is under way, or inside the callback if that poll is in one or comes to one: what the callback
+        waits for may wait for this."""
+        request = _Request(work)
         self._requests.put(request)
-        return await asyncio.wrap_future(outcome)
+        if not self._is_in_callback:
+            self._polling.submit(self._answer_requests)
+        return cast(R, await asyncio.wrap_future(request.outcome))
+
+    def _answer_requests(self) -> None:
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                return
+            if request is not None:
+                request.run()
 
     async def fetch(self, *, max_records: int, max_wait_ms: int) -> Sequence[FetchedBatch]:
         messages = await self._loop.run_in_executor(self._polling, self._poll, max_records, max_wait_ms / 1000)
@@ -201,10 +219,15 @@ class KafkaConsumer:
         self._now_or_in_callback(lambda: self._consumer.resume([_theirs(partition) for partition in partitions]))
 
     def _now_or_in_callback(self, work: Callable[[], None]) -> None:
-        if self._is_in_callback:
-            self._requests.put(work)
-        else:
+        if not self._is_in_callback:
             work()
+            return
+        request = _Request(work)
+        request.outcome.add_done_callback(self._note_failure)
+        self._requests.put(request)
+
+    def _note_failure(self, done: Future[None]) -> None:
+        self._failure = self._failure or done.exception()
 
     async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self._coming is not None:

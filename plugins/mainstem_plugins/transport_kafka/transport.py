@@ -22,7 +22,9 @@ from mainstem.api.transport import FetchedBatch, TransportError, TransportTraits
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka import KafkaConfig
 from mainstem_plugins.transport_kafka.client import (
+    CLASSIC_PROTOCOL,
     CONSUMER_PROPERTIES,
+    CONSUMER_PROTOCOL,
     PASSING,
     PRODUCER_PROPERTIES,
     Message,
@@ -219,7 +221,8 @@ class KafkaTransport:
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> KafkaConsumer:
         reset = "latest" if from_latest else "earliest"
-        properties = {**CONSUMER_PROPERTIES, "auto.offset.reset": reset, **self._shared}
+        by_protocol = CONSUMER_PROTOCOL if self._config.group_protocol == "consumer" else CLASSIC_PROTOCOL
+        properties = {**CONSUMER_PROPERTIES, **by_protocol, "auto.offset.reset": reset, **self._shared}
         return KafkaConsumer(properties, group_id, self._context)
 
     def producer(self) -> KafkaProducer:

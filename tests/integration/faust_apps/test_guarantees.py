@@ -76,7 +76,7 @@ SCRIPT = """
 
     app = faust.App(
         "shop", broker=sys.argv[1], topic_partitions=2, web_enabled=False, datadir=sys.argv[2],
-        broker_commit_interval=0.2, processing_guarantee=sys.argv[3],
+        broker_commit_interval=0.2, processing_guarantee=sys.argv[3], store=sys.argv[6],
     )
     totals = app.Table("totals", default=int, partitions=2)
     out = app.topic("out", value_serializer="json")
@@ -102,8 +102,8 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("crash_at", [3_000, 7_777])
-async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path, crash_at: int) -> None:
+@pytest.mark.parametrize(("crash_at", "store"), [(3_000, "memory://"), (7_777, "mainstem+rocksdb://")])
+async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path, crash_at: int, store: str) -> None:
     broker = f"mainstem://{tmp_path / 'broker'}"
     seeder = new_app(broker, tmp_path, name="seeder")
 
@@ -116,7 +116,7 @@ async def test_a_crash_with_exactly_once_leaves_each_result_once(tmp_path: Path,
     script.write_text(textwrap.dedent(SCRIPT))
 
     def run(crash_at: int) -> int:
-        arguments = [broker, str(tmp_path / "data"), "exactly_once", str(crash_at), "10000"]
+        arguments = [broker, str(tmp_path / "data"), "exactly_once", str(crash_at), "10000", store]
         done = subprocess.run(
             [sys.executable, str(script), *arguments], cwd=tmp_path, timeout=100, env=os.environ, check=False
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+import pytest
 from tests.integration.faust_apps.apps import feed, ignoring, new_app, records, running, transport_of, until
 
 from mainstem.api.batch import Batch
@@ -95,11 +96,12 @@ async def test_recovery_of_many_records(broker: str, tmp_path: Path) -> None:
             assert table["k1-9999"] == 9_999
 
 
-async def test_a_store_on_disk_recovers_only_what_it_has_not_seen(broker: str, tmp_path: Path) -> None:
-    """RocksDB keeps how far it has followed the changelog; the second start reads from there."""
+@pytest.mark.parametrize("store", ["rocksdb://?driver=rocksdict", "mainstem+rocksdb://"])
+async def test_a_store_on_disk_recovers_only_what_it_has_not_seen(broker: str, tmp_path: Path, store: str) -> None:
+    """It keeps how far it has followed the changelog; the second start reads from there."""
 
     async def run(count: int) -> tuple[dict[str, int], int]:
-        app = new_app(broker, tmp_path, store="rocksdb://?driver=rocksdict")
+        app = new_app(broker, tmp_path, store=store)
         table = app.Table("totals", default=int, partitions=2)
         seen = 0
 

@@ -8,7 +8,7 @@ import pytest
 from planted_bugs import find_planted_bug
 
 from mainstem.api.transport import Committed
-from mainstem.pipeline.engine.checkpoints import Checkpoints, Owned
+from mainstem.pipeline.engine.checkpoints import Checkpoint, Checkpoints, Owned
 from mainstem.pipeline.engine.membership import Membership
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce
 from mainstem.pipeline.engine.restoring import Restore
@@ -61,10 +61,22 @@ def position_of(one: Owned, partition: Any) -> Any:
 async def writes_no_state(self: Any, one: Any, mine: Any) -> Any:
     for kept in one.kept.values():
         kept.store.take_changes()
-    return await TRUE_WRITE(self, one, mine)
+    return await TRUE_TAKE(self, one, mine)
 
 
-TRUE_WRITE = Checkpoints._write_state
+TRUE_TAKE = Checkpoints._take
+
+
+async def commits_where_its_tasks_are_by_now(self: Any, ownership: Any, consumer: Any) -> Any:
+    """Records were read on while the checkpoint was being finished."""
+    await self._producer.flush()
+    self._parts = [
+        part._replace(offsets={p: part.owned.task.positions[str(p)] for p in part.offsets}) for part in self._parts
+    ]
+    return await TRUE_FINISH(self, ownership, consumer)
+
+
+TRUE_FINISH = Checkpoint.finish
 
 
 async def begins_a_transaction_for_the_offsets_alone(self: Any, offsets: Any, consumer: Any) -> None:
@@ -87,7 +99,8 @@ TRUE_COMMIT = ExactlyOnce.commit
         (Worker, "lost", commits_what_lost_tasks_wrote, "records", True),
         (Task, "restored", forgets_the_watermark, "windows", False),
         (Worker, "leaving", leaves_without_a_checkpoint_and_commits_later, "totals", False),
-        (Checkpoints, "_write_state", writes_no_state, "totals", True),
+        (Checkpoints, "_take", writes_no_state, "totals", True),
+        (Checkpoint, "finish", commits_where_its_tasks_are_by_now, "totals", False),
         (ExactlyOnce, "commit", begins_a_transaction_for_the_offsets_alone, "moved-totals", True),
         (Membership, "_start_restore", None, "totals", True),
     ],

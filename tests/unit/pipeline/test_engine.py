@@ -22,6 +22,7 @@ from mainstem.pipeline.plan.steps import Plugin
 from mainstem.pipeline.state.changelog import STAMP_BYTES
 from mainstem.pipeline.state.encoding import StateCodec
 from mainstem.pipeline.state.store import Place
+from mainstem.testing.simulated_producer import SimulatedProducer
 
 
 def batch(*values: object, keys: list[object] | None = None, timestamps: list[int] | None = None) -> Batch:
@@ -232,8 +233,35 @@ async def test_commits_come_at_intervals_of_the_clock(world):
 
     settings = RunSettings(once=True, batch_records=5, engine=EngineSettings(commit_interval_ms=1000))
     await world.run(Pipeline("p").source("in").map(tick).sink("out"), settings)
-    offsets = [offsets.get(TopicPartition("in", 0)) for offsets in commits]
-    assert offsets == [None] * 10 + [10] * 10 + [20] * 10 + [30] * 10
+    offsets = [offsets.get(TopicPartition("in", 0)) or 0 for offsets in commits]
+    assert offsets == sorted(offsets)
+    assert {0, 10} < set(offsets) <= {0, 10, 20, 30}, "a second is ten records long here"
+    for read, offset in enumerate(offsets):
+        assert read - 25 < offset <= read, "records go on while what was written before arrives, and not for ever"
+
+
+async def test_while_a_checkpoint_is_finished_records_go_on_and_the_next_one_waits(world, monkeypatch):
+    world.fill("in", [b"%d" % n for n in range(60)])
+    flush, may_arrive, written_meanwhile = SimulatedProducer.flush, asyncio.Event(), []
+
+    async def flush_late(self: SimulatedProducer) -> None:
+        await may_arrive.wait()
+        await flush(self)
+
+    def tick(value: bytes) -> bytes:
+        world.clock.time_ms += 100
+        if not may_arrive.is_set():
+            written_meanwhile.append(value)
+            if len(written_meanwhile) == 20:  # two intervals: the second checkpoint is due and waits for the first
+                asyncio.get_running_loop().call_later(0.01, may_arrive.set)
+        return value
+
+    monkeypatch.setattr(SimulatedProducer, "flush", flush_late)
+    settings = RunSettings(once=True, batch_records=5, engine=EngineSettings(commit_interval_ms=1000))
+    await world.run(Pipeline("p").source("in").map(tick).sink("out"), settings)
+    assert len(written_meanwhile) == 20
+    assert world.topics.committed("p") == {TopicPartition("in", 0): 60}
+    assert len(world.topics.values("out")) == 60
 
 
 # ------------------------------------------------------------------------------------------ errors name stage and place

@@ -58,7 +58,7 @@ def test_describe_tells_each_step_and_the_guarantee():
             "  window       tumbling 1d (grace 90m): n=Count(selector=None), delay=Mean(selector='dep_delay')",
             "  sink         write topic delays, key string, value json, partitioner murmur2",
             "  sink-2       write connector sql",
-            "  every record reaches every sink at least once; after a crash some may come twice",
+            "  every record reaches every sink at least once; topics exactly once with --exactly-once",
         ]
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mainstem.api.state import StateChange
 from mainstem.pipeline.state import disk_store
@@ -33,6 +33,7 @@ class Stores(RuleBasedStateMachine):
         self.disk = SimulatedDisk()
         self.codec = StateCodec("step")
         self.memory = MemoryStore("step")
+        self.taken: list[StateChange] | None = None
         self.open()
 
     def open(self) -> None:
@@ -60,15 +61,30 @@ class Stores(RuleBasedStateMachine):
     def read_all(self, group: int) -> None:
         assert dict(self.store.load_all(group)) == dict(self.memory.load_all(group))
 
-    @rule(is_full=st.booleans(), restarts=st.booleans())
-    def checkpoint(self, is_full: bool, restarts: bool) -> None:
+    @precondition(lambda self: self.taken is None)
+    @rule()
+    def begin_checkpoint(self) -> None:
         changes = self.store.take_changes()
         assert sorted(map(repr, changes)) == sorted(map(repr, self.memory.take_changes()))
-        self.state.write([self.change(entry) for entry in changes], b"0")
+        self.taken = [self.change(entry) for entry in changes]
+
+    @precondition(lambda self: self.taken is not None)
+    @rule(is_full=st.booleans())
+    def finish_checkpoint(self, is_full: bool) -> None:
+        """Other things may have happened since it began."""
+        assert self.taken is not None
+        self.state.write(self.taken, b"0")
+        self.taken = None
         if is_full:
             disk_store.CACHED_MAX = -1
         self.store.let_go()
         disk_store.CACHED_MAX = 200_000
+
+    @precondition(lambda self: self.taken is None)
+    @rule(is_full=st.booleans(), restarts=st.booleans())
+    def checkpoint(self, is_full: bool, restarts: bool) -> None:
+        self.begin_checkpoint()
+        self.finish_checkpoint(is_full)
         if restarts:
             self.open()
 

@@ -1,13 +1,15 @@
 """Checkpoints: positions, state and what was written, brought to one point.
 
     at least once                                exactly once
-    1. connectors' sinks flush                   the same
-    2. changes of state are written              the same, in the open transaction
+    1. changes of state are written              the same, in the open transaction
+    2. connectors' sinks flush                   the same
     3. the producer flushes                      (the commit does)
     4. offsets are committed, with state ids     offsets join the transaction, which commits
 
-A crash anywhere in between leaves the last checkpoint as it was: offset and state id change together, and what was written
-to a changelog meanwhile does not count (`state.changelog`). The stages of tasks that are in the middle of something (a retry, a
+At least once, tasks go on with their work from 2 on: what they write meanwhile may arrive with it, which is harmless.
+
+A crash anywhere in between leaves the last checkpoint as it was: offset and state id change together, and what was written to
+a changelog meanwhile does not count (`state.changelog`). The stages of tasks that are in the middle of something (a retry, a
 slow sink) are left out, and taken with the next one.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mainstem.api.context import Clock
 from mainstem.api.state import StateChange, TaskState
@@ -67,49 +69,96 @@ class Ownership:
         self.offsets: Mapping[TopicPartition, int] = {}
 
 
-class Checkpoints:
-    """Makes them for one worker. Raises from every call: TransportError, NotMember, StateError, and what sinks raise."""
+class CheckpointPart(NamedTuple):
+    """What a checkpoint holds of one task, as it was when the checkpoint began."""
 
-    def __init__(self, producer: WorkerProducer, sinks: Iterable[Flushed], clock: Clock) -> None:
+    owned: Owned
+    ownership: Ownership
+    offsets: Mapping[TopicPartition, int]
+    positions: Mapping[str, Any]
+    metadata: str
+    changes: list[StateChange]
+
+    def committed(self) -> dict[TopicPartition, Committed]:
+        committed = {partition: Committed(offset, self.metadata) for partition, offset in self.offsets.items()}
+        if self.owned.task.section.connector is not None and self.owned.changelog is not None:
+            # The lease of the connector; its positions are a part of the state.
+            committed[self.owned.changelog] = Committed(0, self.metadata)
+        return committed
+
+
+class Checkpoint:
+    """One that has begun: state and positions are taken, and tasks may go on. Call `finish`; nothing counts before that.
+
+    Raises from every call: TransportError, NotMember, StateError, and what sinks raise.
+    """
+
+    def __init__(
+        self, parts: Sequence[CheckpointPart], producer: WorkerProducer, sinks: Sequence[Flushed], clock: Clock
+    ) -> None:
+        self._parts = parts
         self._producer = producer
-        self._sinks = list(sinks)
+        self._sinks = sinks
         self._clock = clock
-        self._on_disk: dict[TaskId, list[StateChange]] = {}
-        self.count = 0
 
-    async def make(
-        self, owned: Sequence[Owned], ownership: Mapping[str, Ownership], consumer: TransportConsumer | None
-    ) -> bool:
-        """Of these tasks, none of which is at work. Returns whether there was anything to commit."""
+    @property
+    def positions(self) -> Mapping[TaskId, Mapping[str, Any]]:
+        """Of connectors, for those that keep them too."""
+        return {part.owned.task.id: part.positions for part in self._parts}
+
+    async def finish(self, ownership: Mapping[str, Ownership], consumer: TransportConsumer | None) -> bool:
+        """Returns whether there was anything to commit. `ownership` as it is now: of a task that went meanwhile nothing is
+        written to its folder, which may have a new owner."""
+        await self._flush_sinks()
+        offsets = {partition: one for part in self._parts for partition, one in part.committed().items()}
+        await self._producer.commit(offsets, consumer)
+        for part in self._parts:
+            mine, state = part.ownership, part.owned.state
+            mine.offsets = part.offsets
+            mine.checkpoint += 1
+            if ownership.get(str(part.owned.task.id)) is mine and state is not None:
+                state.write(part.changes, DiskPosition(mine.base, self._clock.now_ms()).data())
+                for kept in part.owned.kept.values():
+                    kept.store.let_go()
+        return bool(self._parts)
+
+    async def _flush_sinks(self) -> None:
         for sink in self._sinks:
             try:
                 await sink.flush()
             except Exception as error:  # a sink may be a stranger's
                 raise StoppedAt(sink.name, "", StageFailure(reason_of(error))) from error
-        moved = [one for one in owned if _offsets(one) != ownership[str(one.task.id)].offsets or _has_positions(one)]
-        offsets: dict[TopicPartition, Committed] = {}
-        self._on_disk = {}
-        for one in moved:
-            offsets.update(await self._write_state(one, ownership[str(one.task.id)]))
-        await self._producer.commit(offsets, consumer)
-        for one in moved:
-            mine = ownership[str(one.task.id)]
-            if one.state is not None:
-                position = DiskPosition(mine.base, self._clock.now_ms())
-                one.state.write(self._on_disk.get(one.task.id, []), position.data())
-                for kept in one.kept.values():
-                    kept.store.let_go()
-            mine.offsets = _offsets(one)
-            mine.checkpoint += 1
-        if moved:
-            self.count += 1
-        return bool(moved)
 
-    async def _write_state(self, one: Owned, mine: Ownership) -> dict[TopicPartition, Committed]:
-        if one.changelog is None:
-            return {partition: Committed(offset) for partition, offset in _offsets(one).items()}
+
+class Checkpoints:
+    """Begins them for one worker, one after the other. Raises from every call: TransportError, StateError."""
+
+    def __init__(self, producer: WorkerProducer, sinks: Iterable[Flushed], clock: Clock) -> None:
+        self._producer = producer
+        self._sinks = list(sinks)
+        self._clock = clock
+
+    async def begin(self, owned: Sequence[Owned], ownership: Mapping[str, Ownership]) -> Checkpoint:
+        """Of these tasks, none of which is at work; the one before must be finished."""
+        moved = [one for one in owned if _offsets(one) != ownership[str(one.task.id)].offsets or _has_positions(one)]
+        parts = [await self._take(one, ownership[str(one.task.id)]) for one in moved]
+        return Checkpoint(parts, self._producer, self._sinks, self._clock)
+
+    async def _take(self, one: Owned, mine: Ownership) -> CheckpointPart:
         checkpoint = mine.checkpoint + 1
-        one.task.keep_progress(checkpoint)
+        metadata = ""
+        changes: list[StateChange] = []
+        if one.changelog is not None:
+            one.task.keep_progress(checkpoint)
+            metadata = StateId(mine.owner, checkpoint, mine.base).text()
+        part = CheckpointPart(one, mine, _offsets(one), dict(one.task.positions), metadata, changes)
+        if one.changelog is not None:
+            await self._write_state(one, one.changelog, mine.owner, checkpoint, changes)
+        return part
+
+    async def _write_state(
+        self, one: Owned, changelog: TopicPartition, owner: int, checkpoint: int, on_disk: list[StateChange]
+    ) -> None:
         for kept in one.kept.values():
             entries = kept.store.take_changes()
             for start in range(0, len(entries), ENTRIES_AT_ONCE):
@@ -121,15 +170,10 @@ class Checkpoints:
                     for entry in entries[start : start + ENTRIES_AT_ONCE]
                 ]
                 if one.state is not None:
-                    self._on_disk.setdefault(one.task.id, []).extend(StateChange(*change) for change in changes)
-                for batch in to_batches(changes, mine.owner, checkpoint, self._clock.now_ms()):
-                    await self._producer.produce(one.changelog, batch)
+                    on_disk.extend(StateChange(*change) for change in changes)
+                for batch in to_batches(changes, owner, checkpoint, self._clock.now_ms()):
+                    await self._producer.produce(changelog, batch)
                 await asyncio.sleep(0)  # whoever shares the loop, a broker say, must not wait for all of a large state
-        metadata = StateId(mine.owner, checkpoint, mine.base).text()
-        offsets = _offsets(one)
-        if one.task.section.connector is not None:
-            offsets[one.changelog] = 0  # the lease of the connector; its positions are a part of the state
-        return {partition: Committed(offset, metadata) for partition, offset in offsets.items()}
 
 
 def _offsets(one: Owned) -> dict[TopicPartition, int]:

@@ -16,7 +16,7 @@ from typing import Any
 from mainstem.api.context import Clock
 from mainstem.api.transport import FetchedBatch, NotMember, Transport, TransportConsumer
 from mainstem.model.ids import TopicPartition
-from mainstem.pipeline.engine.checkpoints import Checkpoints, Owned
+from mainstem.pipeline.engine.checkpoints import Checkpoint, Checkpoints, Owned
 from mainstem.pipeline.engine.connector_reader import ConnectorReader
 from mainstem.pipeline.engine.counters import PipelineCounters
 from mainstem.pipeline.engine.finishing import Finishing
@@ -33,7 +33,8 @@ RESTORE_MS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """`max_wait_ms` bounds how long a stop or a checkpoint may have to wait for a read."""
+    """`commit_interval_ms`: from one checkpoint to the next. `max_wait_ms` bounds how long a stop or a checkpoint may have to
+    wait for a read."""
 
     commit_interval_ms: int = 1_000
     max_wait_ms: int = 200
@@ -82,6 +83,8 @@ class Worker:
         self._paused: set[TaskId] = set()
         self._lag: dict[str, int] = {}
         self._checkpoint_ms = self._tick_ms = parts.clock.monotonic_ms()
+        self._finishing: asyncio.Task[None] | None = None
+        self._must_roll_back = False
         self.is_stopping = False
 
     @property
@@ -202,9 +205,13 @@ class Worker:
                     await one.task.tick(lag)
             self._count()
         await parts.finishing.step(membership, self._checkpoint)
-        if membership.must_fix_positions or now_ms - self._checkpoint_ms >= parts.settings.commit_interval_ms:
+        if self._finishing is not None and self._finishing.done():
+            await self._settle_checkpoint()
+        if membership.must_fix_positions:
             membership.must_fix_positions = False
             await self._checkpoint()
+        elif now_ms - self._checkpoint_ms >= parts.settings.commit_interval_ms:
+            await self._checkpoint_in_background()
 
     async def _restore(self, now_ms: int) -> None:
         membership = self._parts.membership
@@ -233,34 +240,64 @@ class Worker:
     # Checkpoints.
 
     async def _checkpoint(self) -> None:
+        """One from beginning to end: everything that was read before is committed when this returns."""
+        await self._settle_checkpoint()
         parts = self._parts
         if parts.producer.is_atomic:
             await self._finish_drains()
-        owned = [one for one in parts.membership.running if not one.task.is_draining]
-        await self._make_checkpoint(owned)
+        await self._finish_checkpoint(await self._begin_checkpoint(self._at_rest()))
+        await self._roll_back_if_told()
+
+    async def _checkpoint_in_background(self) -> None:
+        """At least once, records go on while what was written before arrives. Under full load that may take until the next
+        one is due, which then waits."""
+        if self._parts.producer.is_atomic:
+            await self._checkpoint()
+            return
+        await self._settle_checkpoint()
+        begun = await self._begin_checkpoint(self._at_rest())
+        self._finishing = asyncio.ensure_future(self._finish_checkpoint(begun))
+
+    async def _settle_checkpoint(self) -> None:
+        """Wait for the one that is being finished."""
+        finishing, self._finishing = self._finishing, None
+        if finishing is not None:
+            await finishing
+        await self._roll_back_if_told()
+
+    def _at_rest(self) -> list[Owned]:
+        return [one for one in self._parts.membership.running if not one.task.is_draining]
+
+    async def _begin_checkpoint(self, owned: Sequence[Owned]) -> Checkpoint:
+        parts = self._parts
+        begun = await parts.checkpoints.begin(owned, parts.membership.ownership)
         self._checkpoint_ms = parts.clock.monotonic_ms()
         sizes: dict[str, int] = {}
         for task in self.tasks:
             for step, store in task.stores.items():
                 sizes[step] = sizes.get(step, 0) + store.size
         parts.counters.state_entries = sizes
+        return begun
 
-    async def _make_checkpoint(self, owned: Sequence[Owned]) -> None:
+    async def _finish_checkpoint(self, begun: Checkpoint) -> None:
         parts = self._parts
         try:
-            if await parts.checkpoints.make(owned, parts.membership.ownership, parts.consumer):
+            if await begun.finish(parts.membership.ownership, parts.consumer):
                 parts.counters.commits += 1
         except NotMember:
-            await self._roll_back()
+            self._must_roll_back = True
             return
-        for one in owned:
-            reader = parts.readers.get(one.task.id)
+        for task_id, positions in begun.positions.items():
+            reader = parts.readers.get(task_id)
             if reader is not None:
-                await reader.commit(one.task.positions)
+                await reader.commit(positions)
 
     async def leaving(self, going: Sequence[Owned]) -> None:
         """Before tasks go to another worker: what is in hand is finished if that takes no long time, and committed. What is
         not will be read again there, which is better than to keep the group waiting."""
+        await self._settle_checkpoint()
+        owned = self._parts.membership.owned
+        going = [owned[one.task.id] for one in going]  # maybe made anew meanwhile
         await self._finish_drains(LEAVE_S)
         is_half_done = any(one.task.is_draining for one in self._parts.membership.running)
         ready = [
@@ -269,11 +306,12 @@ class Worker:
         for one in going:
             await self._cancel_drain(one.task.id)
         if self._parts.producer.is_atomic and is_half_done:
-            await self._roll_back()
+            self._must_roll_back = True
         elif self._parts.producer.is_atomic:
             await self._checkpoint()
         elif ready:
-            await self._make_checkpoint(ready)
+            await self._finish_checkpoint(await self._begin_checkpoint(ready))
+        await self._roll_back_if_told()
         await self._clear_up(going)
 
     async def lost(self, gone: Sequence[Owned]) -> None:
@@ -302,9 +340,17 @@ class Worker:
         self._lag.pop(str(partition), None)
         self._parts.counters.lag.pop(str(partition), None)
 
+    async def _roll_back_if_told(self) -> None:
+        if self._must_roll_back:
+            await self._roll_back()
+
     async def _roll_back(self) -> None:
         """Somebody else has our partitions by now: nothing that was done since the last checkpoint counts."""
         parts = self._parts
+        finishing, self._finishing = self._finishing, None
+        if finishing is not None:
+            await finishing
+        self._must_roll_back = False
         for task_id in list(self._drains):
             await self._cancel_drain(task_id)
         self._paused.clear()
@@ -317,6 +363,9 @@ class Worker:
     async def close(self) -> None:
         for task_id in list(self._drains):
             await self._cancel_drain(task_id)
+        if self._finishing is not None:
+            self._finishing.cancel()
+            await asyncio.wait([self._finishing])
         closing: list[Any] = [reader.close() for reader in self._parts.readers.values()]
         self._parts.membership.close()
         for outcome in await asyncio.gather(*closing, return_exceptions=True):

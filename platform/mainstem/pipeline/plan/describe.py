@@ -14,7 +14,7 @@ from mainstem.pipeline.plan.policies import Dlq, Policy, Retry, Skip, Stop
 from mainstem.pipeline.plan.steps import Emit, Plugin, Step
 from mainstem.pipeline.plan.windows import duration_text
 
-GUARANTEE = "every record reaches every sink at least once; after a crash some may come twice"
+GUARANTEE = "every record reaches every sink at least once; topics exactly once with --exactly-once"
 
 
 def describe(graph: Graph) -> str:

@@ -26,6 +26,7 @@ class DiskStore:
         self._cached: dict[int, dict[Any, Any]] = {}
         self._whole: set[int] = set()
         self._touched: dict[int, set[Any]] = {}
+        self._taken: dict[int, set[Any]] = {}
         self._groups: set[int] | None = None
 
     def load(self, group: int, keys: Collection[Any]) -> dict[Any, Any]:
@@ -34,8 +35,8 @@ class DiskStore:
             held = self._cached[group] = {}
         if group in self._whole:
             return held
-        touched = self._touched.get(group, ())
-        missing = [key for key in keys if key not in held and key not in touched]
+        touched, taken = self._touched.get(group, ()), self._taken.get(group, ())
+        missing = [key for key in keys if key not in held and key not in touched and key not in taken]
         if missing:
             places = [Place(group, key) for key in missing]
             found = self._state.get_many([self._codec.key(place) for place in places])
@@ -49,10 +50,10 @@ class DiskStore:
         if held is None:
             held = self._cached[group] = {}
         if group not in self._whole:
-            touched = self._touched.get(group, ())
+            newer = self._touched.get(group, set()) | self._taken.get(group, set())
             for key, data in self._state.scan(self._codec.group_prefix(group)):
                 place = self._codec.place(key)
-                if place.key not in held and place.key not in touched:
+                if place.key not in held and place.key not in newer:
                     held[place.key] = self._codec.read(place, data)
             self._whole.add(group)
         return held
@@ -72,7 +73,7 @@ class DiskStore:
 
     def groups(self) -> Collection[int]:
         if self._groups is None:
-            self._groups = set(self._stored_groups()) | set(self._touched)
+            self._groups = set(self._stored_groups()) | set(self._touched) | set(self._taken)
         gone = [group for group in self._groups if group in self._whole and not self._cached.get(group)]
         self._groups.difference_update(gone)
         return list(self._groups)
@@ -100,16 +101,22 @@ class DiskStore:
         return bool(self._touched)
 
     def take_changes(self) -> list[Entry]:
-        """As `MemoryStore.take_changes`. The caller writes them to the task's state before the store is used again."""
+        """As `MemoryStore.take_changes`. The caller writes them to the task's state, and says so by `let_go`."""
         changes = []
         for group, keys in self._touched.items():
             held = self._cached.get(group, {})
             changes += [Entry(Place(group, key), held.get(key, MISSING)) for key in keys]
-        self._touched = {}
+        self._taken, self._touched = self._touched, {}
         return changes
 
     def let_go(self) -> None:
-        """After a checkpoint: what is cached beyond a bound is read again when it is used again."""
+        """What was taken is on disk: what is cached beyond a bound, and was not changed since, is read again when it is used
+        again."""
+        self._taken = {}
         if self.size > CACHED_MAX:
-            self._cached = {}
+            self._cached = {
+                group: {key: held[key] for key in keys if key in held}
+                for group, keys in self._touched.items()
+                if (held := self._cached.get(group)) is not None
+            }
             self._whole = set()
