@@ -13,6 +13,7 @@ from typing import Any
 from mainstem.api.sensor import Metric
 from mainstem.api.transport import TransportTraits
 from mainstem.broker.routes import ROUTES
+from mainstem.faust import metrics as faust_metrics
 from mainstem.model.configs.broker_keys import HONOURED_KEYS
 from mainstem.model.configs.group import GROUP_KEYS
 from mainstem.model.configs.topic_keys import TOPIC_KEYS
@@ -22,6 +23,7 @@ from mainstem.telemetry import metrics
 from mainstem_plugins.transport_embedded.transport import EmbeddedTransport
 from mainstem_plugins.transport_kafka.transport import KafkaTransport
 from mainstem_plugins.transport_memory.transport import MemoryTransport
+from mainstem_plugins.transport_redis.transport import RedisTransport
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "reference"
@@ -46,7 +48,9 @@ def metrics_page() -> str:
         "# Metrics\n\nMade by docs/generate.py. `mainstem broker --override metrics.port=9308` serves them at `/metrics`.\n\n"
         f"## Broker\n\n{table(head, metric_rows(metrics))}\n\n"
         "## Pipelines (`--metrics-port`)\n\n"
-        f"{table(head, metric_rows(counters))}\n"
+        f"{table(head, metric_rows(counters))}\n\n"
+        "## Faust apps (`/metrics` of the app's web server)\n\n"
+        f"{table(head, metric_rows(faust_metrics))}\n"
     )
 
 
@@ -107,6 +111,7 @@ def transports_page() -> str:
         "embedded": EmbeddedTransport.traits,
         "kafka": KafkaTransport.traits,
         "memory": MemoryTransport.traits,
+        "redis": RedisTransport.traits,
     }
 
     def yes(is_so: bool) -> str:

@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace, results: Results, chosen: list[System])
                     )
                 )  # fmt: skip
                 figures = ", ".join(f"{name} {value:,.1f}" for name, value in outcome.figures.items())
-                print(f"{number + 1}  {system.cell:<8} {system.name:<24} {figures}{outcome.note}", flush=True)
+                print(f"{number + 1}  {system.cell:<13} {system.name:<32} {figures}{outcome.note}", flush=True)
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from confluent_kafka import KafkaException
+from data_folder import data_folder
+from measure_faust import FaustBench
 from measurements import Outcome
 from orders import NOTED_BY_THE_BROKER, ORDERS, PARTITIONS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
-from subjects import MainstemNode, Topics
-from systems import JOBS, LATENCY, System
+from subjects import Topics
+from systems import FAUST_JOB, FAUST_NOTHING, JOBS, LATENCY, System
 
 TIMEOUT_S = 120.0
 END_S = 15.0
@@ -40,6 +41,8 @@ class Bench:
     def measure(self, system: System) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="work-", dir=self._folder) as work:
             try:
+                if system.cell in (FAUST_JOB, FAUST_NOTHING):
+                    return FaustBench(self._bootstrap, Path(work)).measure(system)
                 if system.cell == LATENCY:
                     return (self._embedded_latency if system.is_embedded else self._latency)(system, Path(work))
                 if system.is_embedded:
@@ -91,13 +94,7 @@ class Bench:
     def _embedded(self, system: System, work: Path) -> Outcome:
         """The broker is in the process that is measured, so all orders are there before it starts, and the warm-up is over when
         so many totals are: the broker notes when each was appended."""
-        data = work / "data"
-        with MainstemNode(parent_folder=work) as broker:
-            Topics(broker.bootstrap).create("orders", PARTITIONS, {})
-            Topics(broker.bootstrap).create("totals", PARTITIONS, NOTED_BY_THE_BROKER)
-            load(broker.bootstrap, "orders", WARM_UP + ORDERS)
-            broker.end()
-            shutil.move(broker.log_dir, data)
+        data = data_folder(work, WARM_UP + ORDERS, NOTED_BY_THE_BROKER)
         with self._running(system, "embedded://", "orders", "totals", data) as process:
             watched = TotalsTopic(self._address_of(process, data), "totals")
             try:
@@ -131,12 +128,7 @@ class Bench:
                 topics.delete(topic)
 
     def _embedded_latency(self, system: System, work: Path) -> Outcome:
-        data = work / "data"
-        with MainstemNode(parent_folder=work) as broker:
-            for topic in ("orders", "totals"):
-                Topics(broker.bootstrap).create(topic, PARTITIONS, {})
-            broker.end()
-            shutil.move(broker.log_dir, data)
+        data = data_folder(work, 0, {})
         with self._running(system, "embedded://", "orders", "totals", data) as process:
             return self._delays(process, self._address_of(process, data), "orders", "totals")
 

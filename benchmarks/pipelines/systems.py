@@ -11,11 +11,13 @@ PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 OWN = REPOSITORY / ".venv" / "bin" / "python"
 
 THROUGHPUT, LATENCY = "orders", "latency"
+FAUST_JOB, FAUST_NOTHING = "faust", "faust nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """`bar` is what mainstem must reach: events/s, for latency p99 in ms. `script` is in jobs/."""
+    """`bar` is what mainstem must reach: events/s, for latency p99 in ms; `times`: as many times what the first system of the
+    cell does. `script` is in jobs/. `scheme` is that of a Faust app's broker URL."""
 
     name: str
     cell: str
@@ -25,6 +27,12 @@ class System:
     is_peer: bool = False
     is_embedded: bool = False
     bar: float | None = None
+    times: float | None = None
+    scheme: str = "kafka"
+
+    @property
+    def is_on_kafka(self) -> bool:
+        return self.scheme.endswith("kafka")
 
     @property
     def python(self) -> Path:
@@ -45,6 +53,21 @@ def _system(name: str, label: str, variant: str = "memory", cell: str = THROUGHP
     )
 
 
+def _faust(cell: str, scheme: str, label: str, *, bar: float | None = None, times: float | None = None) -> System:
+    is_peer = scheme == "kafka"
+    return System(
+        name=f"{'' if is_peer else 'mainstem '}{cell} {scheme}",
+        cell=cell,
+        label=label,
+        script="app_faust.py",
+        variant="nothing" if cell == FAUST_NOTHING else "job",
+        is_peer=is_peer,
+        bar=bar,
+        times=times,
+        scheme=scheme,
+    )
+
+
 SYSTEMS = [
     _system("mainstem", "mainstem, totals in a dict of the script", bar=100_000),
     _system("bare", "a bare confluent-kafka loop"),
@@ -62,4 +85,12 @@ SYSTEMS = [
     _system("mainstem embedded p99", "mainstem on its embedded broker", cell=LATENCY, bar=20),
     _system("bare p99", "a bare confluent-kafka loop", cell=LATENCY),
     _system("quix p99", "Quix Streams", cell=LATENCY),
+    _faust(FAUST_JOB, "kafka", "Faust on its aiokafka driver"),
+    _faust(FAUST_JOB, "mainstem+kafka", "the same app on mainstem+kafka://", times=4),
+    _faust(FAUST_JOB, "mainstem", "the same app on mainstem:// (embedded)", times=5),
+    _faust(FAUST_JOB, "memory", "the same app on memory://", bar=20_000, times=6),
+    _faust(FAUST_NOTHING, "kafka", "Faust on its aiokafka driver"),
+    _faust(FAUST_NOTHING, "mainstem+kafka", "the same app on mainstem+kafka://", times=5),
+    _faust(FAUST_NOTHING, "mainstem", "the same app on mainstem:// (embedded)", times=8),
+    _faust(FAUST_NOTHING, "memory", "the same app on memory://", bar=100_000, times=10),
 ]

@@ -5,13 +5,21 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from measurements import Measurement, Medians
-from systems import LATENCY, SYSTEMS, THROUGHPUT, System
+from systems import FAUST_JOB, FAUST_NOTHING, LATENCY, SYSTEMS, THROUGHPUT, System
 
 TITLES = {
     THROUGHPUT: "200,000 JSON orders: parse, keep half, add up by customer, write each total",
     LATENCY: "From source to sink at 10,000 events/s",
+    FAUST_JOB: "The job as a Faust app: only its broker URL differs",
+    FAUST_NOTHING: "A Faust agent that does nothing with 200,000 orders",
 }
-_FIGURES = {THROUGHPUT: ("events_per_s", "events/s"), LATENCY: ("p99_ms", "ms, p99")}
+_PER_SECOND = ("events_per_s", "events/s")
+_FIGURES = {
+    THROUGHPUT: _PER_SECOND,
+    LATENCY: ("p99_ms", "ms, p99"),
+    FAUST_JOB: _PER_SECOND,
+    FAUST_NOTHING: _PER_SECOND,
+}
 _OURS, _THEIRS = "#0f766e", "#94a3b8"
 _WIDTH, _LABELS, _BARS, _ROW, _BAR = 960, 300, 480, 28, 18
 NOT_YET = "not measured"
@@ -25,9 +33,8 @@ def markdown(measurements: list[Measurement], about: str) -> str:
         lines += [f"## {title}", "", f"| System | {unit} | Bar | |", "|---|---:|---:|---|"]
         for one in _of(cell):
             value = _value(medians, one)
-            shown = f"{value:,.0f}" if cell == THROUGHPUT and value else NOT_YET if value is None else f"{value:,.1f}"
-            bar = "" if one.bar is None else f"{'≥' if cell == THROUGHPUT else '≤'} {one.bar:,.0f}"
-            lines.append(f"| {one.label} | {shown} | {bar} | {_verdict(medians, one)} |")
+            shown = NOT_YET if value is None else _shown(one, value)
+            lines.append(f"| {one.label} | {shown} | {_bar(one)} | {_verdict(medians, one)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -40,11 +47,31 @@ def _value(medians: Medians, one: System) -> float | None:
     return medians.figure(one.cell, one.name, _FIGURES[one.cell][0])
 
 
+def _shown(one: System, value: float) -> str:
+    return f"{value:,.1f}" if one.cell == LATENCY else f"{value:,.0f}"
+
+
+def _bar(one: System) -> str:
+    sign = "≤" if one.cell == LATENCY else "≥"
+    parts = [] if one.bar is None else [f"{sign} {one.bar:,.0f}"]
+    if one.times is not None:
+        parts.append(f"≥ {one.times:g}×")
+    return ", ".join(parts)
+
+
 def _verdict(medians: Medians, one: System) -> str:
     value = _value(medians, one)
-    if value is None or one.bar is None:
+    if value is None or (one.bar is None and one.times is None):
         return medians.note(one.cell, one.name).replace("\n", " ").replace("|", "/")[:160]
-    return "passed" if (value >= one.bar if one.cell == THROUGHPUT else value <= one.bar) else "missed"
+    passed, ratio = True, ""
+    if one.bar is not None:
+        passed = value <= one.bar if one.cell == LATENCY else value >= one.bar
+    if one.times is not None:
+        first = _value(medians, _of(one.cell)[0])
+        if first is None:
+            return NOT_YET
+        passed, ratio = passed and value >= one.times * first, f", {value / first:.1f}×"
+    return f"{'passed' if passed else 'missed'}{ratio}"
 
 
 def draw(measurements: list[Measurement]) -> str:
@@ -64,7 +91,7 @@ def draw(measurements: list[Measurement]) -> str:
         for one, value in found:
             width = max(2.0, _BARS * value / longest)
             colour = _OURS if one.name.startswith("mainstem") else _THEIRS
-            text = f"{value:,.0f}" if cell == THROUGHPUT else f"{value:,.1f}"
+            text = _shown(one, value)
             parts += [
                 f'<text x="20" y="{top + 13}">{escape(one.label)}</text>',
                 f'<rect x="{_LABELS}" y="{top}" width="{width:.1f}" height="{_BAR}" rx="2" fill="{colour}"/>',

@@ -6,28 +6,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers.class_path import require_program
 from peers.kafka_node import KafkaNode
 
 pytestmark = pytest.mark.conformance
 
 INTEGRATION = Path(__file__).resolve().parents[1] / "integration"
 TIMEOUT_S = 280
-OVERRIDES = {
-    # A small __consumer_offsets keeps the first group from waiting for 50 new log folders.
-    "offsets.topic.num.partitions": "4",
-}
-
-
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[KafkaNode]:
-    require_program("java", "Java 17")
-    with KafkaNode(overrides=OVERRIDES) as node:
-        yield node
 
 
 @pytest.mark.timeout(TIMEOUT_S + 20)
@@ -39,9 +26,9 @@ def kafka() -> Iterator[KafkaNode]:
         "faust_apps/test_guarantees.py",
     ],
 )
-def test_on_apache_kafka(kafka: KafkaNode, tests: str) -> None:
+def test_on_apache_kafka(kafka_node: KafkaNode, tests: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(INTEGRATION / tests)]
-    environment = {**os.environ, "MAINSTEM_TEST_BOOTSTRAP": kafka.bootstrap}
+    environment = {**os.environ, "MAINSTEM_TEST_BOOTSTRAP": kafka_node.bootstrap}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stdout[-6_000:]
     assert " passed" in done.stdout

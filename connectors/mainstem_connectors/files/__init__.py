@@ -15,9 +15,14 @@ def open_source(config: FileSourceConfig, context: PluginContext) -> Source:
 
 
 def open_sink(config: FileSinkConfig, context: PluginContext) -> Sink:
+    from mainstem_connectors.files.parts import PartsSink
     from mainstem_connectors.files.sink import JsonLinesSink
 
-    return JsonLinesSink(config, context)
+    return PartsSink(config, context) if config.parts else JsonLinesSink(config, context)
+
+
+def has_two_phases(config: FileSinkConfig) -> bool:
+    return config.parts
 
 
 @hookimpl
@@ -29,5 +34,6 @@ def mainstem_register_connectors() -> list[ConnectorSpec]:
             open_source=open_source,
             sink_config=FileSinkConfig,
             open_sink=open_sink,
+            has_two_phases=has_two_phases,
         )
     ]

@@ -29,6 +29,8 @@ class FileSourceConfig(PluginConfig, frozen=True, kw_only=True):
 
 
 class FileSinkConfig(PluginConfig, frozen=True, kw_only=True):
-    """`path` is one file of JSON Lines; it and its directory are created, and records are appended."""
+    """`path` is one file of JSON Lines; it and its directory are created, and records are appended. With `parts` it is a
+    folder, in which each checkpoint's lines appear as a file of their own."""
 
     path: Path
+    parts: bool = False

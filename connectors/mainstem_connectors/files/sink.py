@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-import orjson
-
 from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorError, Rejected
 from mainstem.api.context import PluginContext
 from mainstem_connectors.files.config import FileSinkConfig
+from mainstem_connectors.files.lines import rejected_or_lines
 
 CHUNK_BYTES = 1 << 16
 
@@ -35,13 +34,10 @@ class JsonLinesSink:
             raise ConnectorError(f"path={str(self._path)!r} cannot be written: {error.strerror}") from error
 
     async def write(self, batch: Batch) -> Sequence[Rejected]:
-        lines: list[bytes] = []
-        try:
-            lines.extend(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in batch.values)
-        except orjson.JSONEncodeError as error:
-            return [Rejected(len(lines), f"it has no form in JSON: {error}")]
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._write, b"".join(lines))
-        return ()
+        rejected, data = rejected_or_lines(batch.values)
+        if data:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._write, data)
+        return rejected
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None, "opened before use"

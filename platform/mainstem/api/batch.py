@@ -4,7 +4,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -44,3 +44,22 @@ class SourceBatch(msgspec.Struct, kw_only=True):
     watermark_ms: int | None = None
     offsets: Sequence[int] | None = None
     raw: Batch | None = None
+
+
+RECORD_OVERHEAD_BYTES = 32
+
+
+def slices(batch: Batch, batch_bytes: int, records_max: int | None = None) -> Iterator[tuple[int, int]]:
+    """Places to cut so that a part stays below `batch_bytes` before compression, unless one record is larger, and has at most
+    `records_max` records. Keys and values are bytes or None."""
+    first = size = 0
+    for place, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+        record = RECORD_OVERHEAD_BYTES + len(key or b"") + len(value or b"")
+        if batch.headers is not None:
+            record += sum(len(name) + len(content or b"") + 4 for name, content in batch.headers[place])
+        if place > first and (size + record > batch_bytes or place - first == records_max):
+            yield first, place
+            first, size = place, 0
+        size += record
+    if len(batch) > first:
+        yield first, len(batch)

@@ -81,6 +81,23 @@ class Sink(Protocol):
         """
 
 
+class TwoPhaseSink(Sink, Protocol):
+    """A sink that takes part in checkpoints: `prepare`, then positions and token are committed together, then `commit`.
+
+    Called so with `--exactly-once`; otherwise `flush` makes visible what was written.
+    """
+
+    async def prepare(self) -> str | None:
+        """What was written since the last one is durable when this returns, and nobody sees it. Returns a token of at most
+        1,000 characters by which every worker finds it; None if nothing was written."""
+
+    async def commit(self, token: str) -> None:
+        """Make it visible. It is called again after a crash, maybe by another worker, and must change nothing then."""
+
+    async def abort(self) -> None:
+        """Forget what was written or prepared here and was not committed."""
+
+
 class ConnectorError(MainstemError):
     """A connector that cannot go on; the text names the setting or the place and says what to do."""
 
@@ -103,7 +120,7 @@ class ConnectorSpec:
     """Descriptor. A connector may be a source, a sink, or both.
 
     `is_idempotent(sink config)`: writing a record twice leaves it once, so that a repeat after a crash is
-    harmless.
+    harmless. `has_two_phases(sink config)`: what it opens is a `TwoPhaseSink`.
     """
 
     name: str
@@ -112,3 +129,4 @@ class ConnectorSpec:
     sink_config: type[PluginConfig] | None = None
     open_sink: Callable[[Any, PluginContext], Sink] | None = None
     is_idempotent: Callable[[Any], bool] = _never
+    has_two_phases: Callable[[Any], bool] = _never

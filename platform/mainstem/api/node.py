@@ -6,7 +6,7 @@ error code are raised as `RequestError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mainstem.model.ids import TopicPartition
@@ -31,6 +31,33 @@ class CommittedOffset(NamedTuple):
     metadata: str = ""
 
 
+class LocalMember(Protocol):
+    """A member of a consumer group by the protocol of KIP-848, without the socket: the broker assigns (`range`), and gives a
+    partition only when the member that had it has said that it let it go.
+
+    Raises: RequestError from every call. Joins anew after UNKNOWN_MEMBER_ID or FENCED_MEMBER_EPOCH. Calls wait for each other.
+    """
+
+    @property
+    def member_id(self) -> str:
+        """Empty before it has joined."""
+
+    @property
+    def member_epoch(self) -> int: ...
+
+    async def join(self, topics: Collection[str]) -> Collection[TopicPartition] | None:
+        """Under a new id, owning nothing. What it should have, as `heartbeat`."""
+
+    async def heartbeat(self, owned: Collection[TopicPartition] | None = None) -> Collection[TopicPartition] | None:
+        """`owned`, where that has changed. Returns what the member should have, None if that has not changed."""
+
+    async def commit_offsets(self, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
+        """Before it has joined: as somebody without membership."""
+
+    async def leave(self) -> None:
+        """Does nothing if it is no member."""
+
+
 class LocalTransactions(Protocol):
     """A transactional id of this process: KIP-890's protocol without the socket. One transaction at a time.
 
@@ -51,8 +78,10 @@ class LocalTransactions(Protocol):
     async def append(self, partition: TopicPartition, batch: bytes) -> int:
         """As `LocalNode.append`, and the partition joins the transaction."""
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
-        """They count once the transaction is committed."""
+    async def commit_offsets(
+        self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset], member: LocalMember
+    ) -> None:
+        """They count once the transaction is committed; refused now if `member` is none any more."""
 
     async def end(self, *, is_commit: bool) -> None:
         """Returns when the decision is durable; readers see it a moment later."""
@@ -81,7 +110,14 @@ class LocalNode(Protocol):
     def offset_for_time(self, partition: TopicPartition, timestamp: int) -> int | None:
         """First offset whose record is not older than `timestamp` (ms), None if there is none."""
 
+    def member(self, group_id: str, rebalance_timeout_ms: int) -> LocalMember:
+        """Of a group that others may share, over sockets too. `rebalance_timeout_ms`: how long the group waits for it to let
+        partitions go."""
+
     def transactions(self, transactional_id: str, timeout_ms: int) -> LocalTransactions: ...
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Raises: RequestError, also if an offset is behind the high watermark, or if a topic is compacted only."""
 
     async def delete_topic(self, name: str) -> None:
         """Raises: RequestError (UNKNOWN_TOPIC_OR_PARTITION, …)."""

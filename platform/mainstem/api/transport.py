@@ -211,6 +211,9 @@ class Transport(Protocol):
     async def set_group_offsets(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Move a group that has no members. Raises: TransportError, also if it has some."""
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Records before these offsets are not needed any more. Some of them may stay if storage is cut in larger pieces."""
+
     async def delete_topic(self, topic: str) -> None:
         """Does nothing if it does not exist."""
 

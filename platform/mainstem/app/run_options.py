@@ -21,7 +21,7 @@ COMMIT_INTERVAL_MS, EXACTLY_ONCE_INTERVAL_MS = 1_000, 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """`broker`: `embedded://` or `kafka://host:port`. `data`: where the embedded broker keeps its records.
+    """`broker`: the URL of a transport (docs/transports.md). `data`: where the embedded broker keeps its records.
     `broker_config`: a file of client properties for `kafka://` (docs/kafka-clusters.md).
 
     `metrics_port` serves `/metrics`. `once`: take topics as they are now, and end; pipelines that read what another one
@@ -64,7 +64,9 @@ class RunOptions:
         """Scheme, address, and the settings after `?`. Raises: ConfigError."""
         scheme, mark, rest = self.broker.partition("://")
         if not mark:
-            raise ConfigError("broker", self.broker, "it looks like kafka://host:port or embedded://")
+            raise ConfigError(
+                "broker", self.broker, "it looks like embedded://, kafka://host:port or redis://host:port/0"
+            )
         address, _, query = rest.partition("?")
         return scheme, address, dict(parse_qsl(query, keep_blank_values=True))
 
@@ -82,7 +84,9 @@ def parser(program: str) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     made.add_argument(
-        "--broker", metavar="URL", help="kafka://host:port, or embedded:// (default): a broker in this process"
+        "--broker",
+        metavar="URL",
+        help="embedded:// (default, a broker in this process), kafka://host:port, redis://host:port/0",
     )
     made.add_argument(
         "--broker-config",

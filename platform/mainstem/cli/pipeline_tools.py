@@ -19,7 +19,11 @@ R = TypeVar("R")
 
 
 def broker_flags(parser: Parser) -> None:
-    parser.value("--broker", "URL", "kafka://host:port, or embedded:// (default): the broker whose data is in --data")
+    parser.value(
+        "--broker",
+        "URL",
+        "kafka://host:port, redis://host:port/0, or embedded:// (default): the broker whose data is in --data",
+    )
     parser.value("--broker-config", "FILE", "properties of a Kafka client, as kafka-console-consumer takes them")
     parser.value("--data", "DIR", f"where the embedded broker keeps its records (default: {DATA})")
 

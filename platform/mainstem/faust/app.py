@@ -11,6 +11,7 @@ from mode import Service
 from mainstem.app.plugins import PluginManager
 from mainstem.faust.driver import Transport
 from mainstem.model.errors import ConfigError
+from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.plan.check import check
@@ -78,6 +79,7 @@ class Pipelines(Service):
             )
             await engine.open()
             self._engines.append(engine)
+        register(environment.context.sensor, [engine.counters for engine in self._engines])
         self._runs = [self.add_future(engine.run()) for engine in self._engines]
 
     async def on_stop(self) -> None:

@@ -8,6 +8,7 @@ from faust.transport import base
 
 from mainstem.faust.conductor import Conductor
 from mainstem.faust.consumer import Consumer
+from mainstem.faust.metrics import register
 from mainstem.faust.producer import Producer
 from mainstem.faust.session import Session, run_options, shared_session
 from mainstem.faust.topics import TopicCounts
@@ -44,6 +45,9 @@ class Transport(base.Transport):
         """Raises: ConfigError, PluginError, TransportError."""
         session = self._session or shared_session(self.options)
         await session.acquire()
+        if self._session is None:
+            assert session.environment is not None, "open now"
+            register(session.environment.context.sensor, self.app)
         self._session = session
         self._users += 1
         self.counts.use(session.transport)

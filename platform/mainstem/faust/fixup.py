@@ -36,6 +36,20 @@ class Fixup(FaustFixup):
         urls = conf._broker_consumer or conf._broker
         if urls and is_ours(urls[0].scheme):
             install(conf)
+            serve_metrics(app)
+
+
+def serve_metrics(app: Any) -> None:
+    """Faust calls `on_webserver_init` when all of the app's pages are there and before the server listens."""
+    apps_own = app.on_webserver_init
+
+    def on_webserver_init(server: Any) -> None:
+        from mainstem.faust.metrics import mount
+
+        apps_own(server)
+        mount(server)
+
+    app.on_webserver_init = on_webserver_init
 
 
 def install(conf: Any) -> None:

@@ -7,6 +7,7 @@ disk, one partition's folder never holds what an aborted transaction wrote: with
 from __future__ import annotations
 
 import asyncio
+import glob
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +39,8 @@ OPEN_RETRY_S = 1.0
 class Store(SerializedStore[Any, Any]):
     """A folder per partition, `<tabledir>/<table>-<partition>.<plugin>`, open while the partition is here. Disk is touched on
     Faust's loop, because its tables are read and written by plain calls."""
+
+    table: Any  # the type that Faust gives it lacks `changelog_topic_name`
 
     def __init__(self, url: Any, app: Any, table: Any, **kwargs: Any) -> None:
         """Raises: ConfigError, PluginError, ImproperlyConfigured for a table of sets."""
@@ -129,7 +132,7 @@ class Store(SerializedStore[Any, Any]):
         for partition in list(self._partitions):
             self._close(partition)
         tables: Path = self.app.conf.tabledir
-        for folder in tables.glob(f"{glob_escaped(self.table_name)}-*.{self.plugin}"):
+        for folder in tables.glob(f"{glob.escape(self.table_name)}-*.{self.plugin}"):
             number = folder.name.removeprefix(f"{self.table_name}-").removesuffix(f".{self.plugin}")
             if number.isdigit():  # not that of another table whose name begins like this one's
                 shutil.rmtree(folder)
@@ -181,17 +184,13 @@ class Store(SerializedStore[Any, Any]):
     def _partition_of_write(self, key: bytes) -> int:
         """The one whose changelog has the change, if it is here: so that recovery finds what was written."""
         if self.table.use_partitioner:
-            partition: int = self.app.producer.key_partition(self._changelog_name(), key).partition
+            partition: int = self.app.producer.key_partition(self.table.changelog_topic_name, key).partition
             if partition in self._partitions:
                 return partition
         event: Any = current_event()
         if event is None:
             raise TypeError("Cannot modify table key from outside of stream iteration")
         return int(event.message.partition)
-
-    def _changelog_name(self) -> str:
-        name: str = self.table.changelog_topic.get_topic_name()
-        return name
 
     def _del(self, key: bytes) -> None:
         """Wherever it is: a global table may have it in another partition, and old windows go without an event."""
@@ -208,7 +207,7 @@ class Store(SerializedStore[Any, Any]):
 
     def _actives(self) -> Iterator[PartitionState]:
         """Those of standby partitions are not this worker's to show."""
-        actives, topic = self.app.assignor.assigned_actives(), self._changelog_name()
+        actives, topic = self.app.assignor.assigned_actives(), self.table.changelog_topic_name
         for partition, state in list(self._partitions.items()):
             if self.table.is_global or TP(topic, partition) in actives:
                 yield state
@@ -234,7 +233,3 @@ class Store(SerializedStore[Any, Any]):
 
     def restore_backup(self, tp: Any, latest: bool = True, backup_id: int = 0) -> None:
         raise RuntimeError("The changelog is the backup of this store: `faust reset` reads it from its beginning")
-
-
-def glob_escaped(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

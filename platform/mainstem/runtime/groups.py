@@ -216,8 +216,15 @@ class Groups:
         """Until the coordinator of a group serves. Raises: RequestError if the internal topic cannot be created."""
         await self._topic.ready(group_id)
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
-        """As a consumer without membership commits. Raises: RequestError with the first partition's error."""
+    async def commit_offsets(
+        self,
+        group_id: str,
+        offsets: Mapping[TopicPartition, CommittedOffset],
+        *,
+        member_id: str = "",
+        generation: int = NO_GENERATION,
+    ) -> None:
+        """Without a member id: as a consumer without membership. Raises: RequestError with the first partition's error."""
         await self._topic.ready(group_id)
         wanted = tuple(
             OffsetToCommit(topic=p.topic, partition=p.partition, offset=committed.offset, metadata=committed.metadata)
@@ -225,8 +232,8 @@ class Groups:
         )
         command = CommitOffsets(
             group_id=group_id,
-            generation=NO_GENERATION,
-            member_id="",
+            generation=generation,
+            member_id=member_id,
             group_instance_id=None,
             offsets=wanted,
         )

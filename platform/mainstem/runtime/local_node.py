@@ -9,9 +9,11 @@ from concurrent.futures import Executor
 from mainstem.api.files import WouldBlock
 from mainstem.api.node import CommittedOffset, Slice
 from mainstem.model.committed import without_aborted
-from mainstem.model.errors import ErrorCode, RequestError
+from mainstem.model.errors import ErrorCode, RequestError, StorageError
 from mainstem.model.ids import TopicPartition
 from mainstem.runtime import partition_lookup
+from mainstem.runtime.deleted_records import delete_records
+from mainstem.runtime.local_member import RuntimeMember
 from mainstem.runtime.local_transactions import TRIES_MAX, TRY_AGAIN_S, RuntimeTransactions, TransactionParts
 from mainstem.runtime.metadata import Metadata
 from mainstem.runtime.partition import Partition
@@ -28,6 +30,7 @@ class RuntimeNode:
         self._partitions = parts.partitions
         self._groups = parts.groups
         self._executor = executor
+        self._members: set[str] = set()
 
     def _partition(self, wanted: TopicPartition) -> Partition:
         found = self._partitions.get(wanted.topic, wanted.partition)
@@ -96,8 +99,21 @@ class RuntimeNode:
         hosted.want_all()
         return hosted.last_stable_offset
 
+    def member(self, group_id: str, rebalance_timeout_ms: int) -> RuntimeMember:
+        return RuntimeMember(self._groups, lambda: self._metadata.image, self._members, group_id, rebalance_timeout_ms)
+
     def transactions(self, transactional_id: str, timeout_ms: int) -> RuntimeTransactions:
         return RuntimeTransactions(self._parts, transactional_id, timeout_ms)
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        try:
+            for partition, offset in before.items():
+                error = delete_records(self._partition(partition), offset)
+                if error is not ErrorCode.NONE:
+                    raise RequestError(error, f"delete records of {partition} before offset {offset}")
+            await self._partitions.save_checkpoints()
+        except StorageError as error:
+            raise RequestError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
 
     async def delete_topic(self, name: str) -> None:
         error = await self._metadata.delete_topic(name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mainstem.api.node import CommittedOffset
+from mainstem.api.node import CommittedOffset, LocalMember
 from mainstem.core.group.commands import CommitTransactionalOffsets, OffsetToCommit
 from mainstem.core.group.results import CommitResult
 from mainstem.core.log.verification import Admission
@@ -30,7 +30,6 @@ from mainstem.runtime.transactions import Transactions
 
 R = TypeVar("R")
 EPOCH_PER_TRANSACTION = 2
-NO_GENERATION = -1
 SEQUENCE = 0
 TRIES_MAX = 500
 TRY_AGAIN_S = 0.01
@@ -152,13 +151,15 @@ class RuntimeTransactions:
 
         hosted.when_committed(outcome.last_offset, committed)
 
-    async def commit_offsets(self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> None:
+    async def commit_offsets(
+        self, group_id: str, offsets: Mapping[TopicPartition, CommittedOffset], member: LocalMember
+    ) -> None:
         command = CommitTransactionalOffsets(
             group_id=group_id,
             producer_id=self.producer_id,
             producer_epoch=self.producer_epoch,
-            generation=NO_GENERATION,
-            member_id="",
+            generation=member.member_epoch,
+            member_id=member.member_id,
             group_instance_id=None,
             offsets=tuple(
                 OffsetToCommit(

@@ -33,6 +33,7 @@ class SimulatedTopics:
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
         self.logs: dict[TopicPartition, Columns] = {}
+        self.starts: dict[TopicPartition, int] = {}
         self.ends: dict[TopicPartition, int] = {}
         self.counts: dict[str, int] = {}
         self.groups: dict[str, SimulatedGroup] = {}
@@ -49,6 +50,7 @@ class SimulatedTopics:
     def delete(self, topic: str) -> None:
         for number in range(self.counts.pop(topic, 0)):
             del self.logs[TopicPartition(topic, number)]
+            self.starts.pop(TopicPartition(topic, number), None)
             self.ends.pop(TopicPartition(topic, number), None)
 
     def append(self, partition: TopicPartition, batch: Batch) -> None:
@@ -59,6 +61,13 @@ class SimulatedTopics:
         log.keys.extend(batch.keys)
         log.values.extend(batch.values)
         log.headers.extend(batch.headers if batch.headers is not None else [()] * len(batch))
+
+    def delete_before(self, partition: TopicPartition, offset: int) -> None:
+        log = self.logs[partition]
+        count = bisect_left(log.offsets, offset)
+        for column in (log.offsets, log.timestamps, log.keys, log.values, log.headers):
+            del column[:count]
+        self.starts[partition] = max(self.starts.get(partition, 0), offset)
 
     def compact(self, partition: TopicPartition, below: int) -> None:
         """Of each key keep only the last record below this offset, as a cleaner would; null values stay, as they do for
@@ -117,11 +126,20 @@ class SimulatedTransport:
             raise TransportError(problem)
         self.topics.create(topic, partitions)
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        self._step("transport.delete_records")
+        for partition, offset in before.items():
+            self._partitions(partition.topic)
+            if not 0 <= offset <= self._end_of(partition):
+                raise TransportError(f"{partition} cannot be cut at offset {offset}")
+            self.topics.delete_before(partition, offset)
+
     async def delete_topic(self, topic: str) -> None:
         self.topics.delete(topic)
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
-        return {partition: (0, self._end_of(partition)) for partition in self._partitions(topic)}
+        starts = self.topics.starts
+        return {one: (starts.get(one, 0), self._end_of(one)) for one in self._partitions(topic)}
 
     async def offsets_for_time(self, topic: str, timestamp: int) -> Mapping[TopicPartition, int]:
         found = {}

@@ -27,7 +27,8 @@ class RocksState:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = Rdict(str(folder), options)
         except Exception as error:  # rocksdict has one type for all: a lock that is held, a full disk, a damaged file
-            kind = StateInUse if "lock" in str(error).lower() else StateStoreError
+            told = str(error).replace(str(folder), "").lower()  # the folder's own name may say anything
+            kind = StateInUse if "lock" in told else StateStoreError
             raise kind(
                 f"state in {folder} cannot be opened: {error}. If no other process uses it, delete the folder; the state comes "
                 "back from its changelog"

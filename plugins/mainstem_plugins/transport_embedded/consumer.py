@@ -1,9 +1,9 @@
-"""Reads every partition of its topics from the broker in this process."""
+"""A member of a consumer group of the broker in this process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
@@ -15,21 +15,33 @@ from mainstem_plugins.transport_embedded import EmbeddedConfig
 from mainstem_plugins.transport_embedded.reading import read_records
 from mainstem_plugins.transport_embedded.trouble import trouble
 
+BEAT_MS = 100
+"""Whoever fetches hears of a new assignment that soon; a heartbeat costs a call in the process."""
+BEATS_ASIDE_S = 5.0
+FENCED = frozenset({ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_MEMBER_EPOCH})
+
 
 class EmbeddedConsumer:
-    """`fetch` asks the partitions in turn, beginning behind the one that was served last."""
+    """`fetch` asks the partitions in turn, beginning behind the one that was served last, and carries the heartbeats. While
+    nobody fetches a task beside it sends some, until `max_poll_interval_ms` are over."""
 
     def __init__(
         self, config: EmbeddedConfig, context: PluginContext, node: LocalNode, group_id: str, *, from_latest: bool
     ) -> None:
         self._config = config
         self._log = context.log
+        self._clock = context.clock
         self._node = node
         self.group_id = group_id
+        self.member = node.member(group_id, config.max_poll_interval_ms)
         self._from_latest = from_latest
         self._topics: Sequence[str] = ()
         self._listener: RebalanceListener | None = None
-        self._next: dict[TopicPartition, int] | None = None
+        self._target: frozenset[TopicPartition] | None = None
+        self._was_told = False
+        self._beat_ms = self._fetched_ms = context.clock.monotonic_ms()
+        self._beating: asyncio.Task[None] | None = None
+        self._next: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._told_end: dict[TopicPartition, int] = {}
 
@@ -38,30 +50,85 @@ class EmbeddedConsumer:
             if self._node.partition_count(topic) is None:
                 raise TransportError(f"topic {topic} does not exist")
         self._topics, self._listener = topics, listener
+        await self._join()
+        self._beating = asyncio.create_task(self._beat_aside())
 
-    async def _assign(self) -> dict[TopicPartition, int]:
+    async def _join(self) -> None:
+        try:
+            target = await self.member.join(self._topics)
+        except RequestError as error:
+            raise trouble(error, f"group {self.group_id} cannot be joined") from error
+        self._target = frozenset(target or ())
+
+    async def _beat_aside(self) -> None:
+        """Until the consumer is closed. What a heartbeat brings is acted on by the next fetch."""
+        while True:
+            await asyncio.sleep(BEATS_ASIDE_S)
+            now_ms = self._clock.monotonic_ms()
+            if now_ms - self._fetched_ms <= self._config.max_poll_interval_ms and now_ms - self._beat_ms >= BEAT_MS:
+                try:
+                    await self._beat()
+                except RequestError:
+                    continue  # the next fetch meets it too, and says so
+
+    async def _beat(self, owned: Collection[TopicPartition] | None = None) -> None:
+        """Raises: RequestError."""
+        self._beat_ms = self._clock.monotonic_ms()
+        target = await self.member.heartbeat(owned)
+        if target is not None:
+            self._target = frozenset(target)
+
+    async def _beat_or_begin_again(self, owned: Collection[TopicPartition] | None = None) -> None:
+        assert self._listener is not None, "subscribed"
+        try:
+            await self._beat(owned)
+        except RequestError as error:
+            if error.code not in FENCED:
+                raise trouble(error, f"group {self.group_id} cannot go on") from error
+            lost = list(self._next)
+            self._forget(lost)
+            await self._listener.lost(lost)
+            await self._join()
+
+    async def _settle(self) -> None:
+        """Take and give partitions as the group says. Raises: TransportError, and what the listener raises."""
         assert self._listener is not None, "subscribe comes before fetch"
-        node = self._node
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in self._topics
-            for number in range(node.partition_count(topic) or 0)
-        ]
-        committed = await self.committed(partitions)
-        self._next = {
-            partition: committed[partition].offset if partition in committed else self._beginning(partition)
-            for partition in partitions
-        }
-        for partition, offset in self._next.items():
-            self._next[partition] = max(offset, node.log_start_offset(partition))
-        await self._listener.assigned(partitions)
-        return self._next
+        self._fetched_ms = self._clock.monotonic_ms()
+        if self._fetched_ms - self._beat_ms >= BEAT_MS:
+            await self._beat_or_begin_again()
+        while self._target is not None:
+            target, self._target = self._target, None
+            going = [partition for partition in self._next if partition not in target]
+            if going:
+                await self._listener.revoked(going)
+                self._forget(going)
+            coming = sorted(target.difference(self._next))
+            if coming or not self._was_told:
+                self._was_told = True
+                await self._take(coming)
+            if going or coming:
+                await self._beat_or_begin_again(list(self._next))
+
+    async def _take(self, coming: Sequence[TopicPartition]) -> None:
+        assert self._listener is not None, "subscribed"
+        committed = await self.committed(coming) if coming else {}
+        for partition in coming:
+            start = committed[partition].offset if partition in committed else self._beginning(partition)
+            self._next[partition] = max(start, self._node.log_start_offset(partition))
+        await self._listener.assigned(coming)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._told_end.pop(partition, None)
+        self._paused.difference_update(partitions)
 
     def _beginning(self, partition: TopicPartition) -> int:
         return self._node.last_stable_offset(partition) if self._from_latest else 0
 
     async def fetch(self, *, max_records: int, max_wait_ms: int) -> Sequence[FetchedBatch]:
-        offsets = self._next if self._next is not None else await self._assign()
+        await self._settle()
+        offsets = self._next
         active = [partition for partition in offsets if partition not in self._paused]
         fetched: list[FetchedBatch] = []
         records = 0
@@ -83,7 +150,6 @@ class EmbeddedConsumer:
         if not active:
             await asyncio.sleep(max_wait_ms / 1000)
             return
-        assert self._next is not None, "assigned before it waits"
         waiting = [
             asyncio.ensure_future(
                 self._node.read(partition, self._next[partition], max_bytes=1, max_wait_ms=max_wait_ms)
@@ -99,7 +165,6 @@ class EmbeddedConsumer:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _read(self, partition: TopicPartition, max_records: int) -> FetchedBatch | None:
-        assert self._next is not None, "assigned before it reads"
         offset = self._next[partition]
         if offset == self._node.last_stable_offset(partition):
             if self._told_end.get(partition) == offset:
@@ -133,7 +198,6 @@ class EmbeddedConsumer:
         self._paused.difference_update(partitions)
 
     async def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        assert self._next is not None, "assigned before it seeks"
         for partition, offset in offsets.items():
             if partition not in self._next:
                 raise TransportError(f"{partition} is not assigned")
@@ -150,12 +214,17 @@ class EmbeddedConsumer:
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         told = {partition: CommittedOffset(one.offset, one.metadata) for partition, one in offsets.items()}
         try:
-            await self._node.commit_offsets(self.group_id, told)
+            await self.member.commit_offsets(told)
         except RequestError as error:
-            if error.code is ErrorCode.UNKNOWN_MEMBER_ID:
-                hint = "other consumers use this group over the network: stop them or give the pipeline another name"
-                raise TransportError(f"group {self.group_id} cannot commit: {error}; {hint}") from error
             raise trouble(error, f"group {self.group_id} cannot commit") from error
 
     async def close(self) -> None:
-        self._next, self._paused = {}, set()
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+            self._beating = None
+        self._forget(list(self._next))
+        try:
+            await self.member.leave()
+        except RequestError:
+            pass  # it is no member any more, which is what was wanted

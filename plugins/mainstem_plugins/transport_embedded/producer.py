@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import NamedTuple
 
-from mainstem.api.batch import Batch
+from mainstem.api.batch import Batch, slices
 from mainstem.api.node import LocalNode
 from mainstem.model import records
 from mainstem.model.compression import codec_of
@@ -15,8 +15,6 @@ from mainstem.model.errors import RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_embedded import EmbeddedConfig
 from mainstem_plugins.transport_embedded.trouble import trouble
-
-RECORD_OVERHEAD_BYTES = 32
 
 
 class _Append(NamedTuple):
@@ -112,18 +110,3 @@ class EmbeddedProducer:
 
     async def close(self) -> None:
         await self._in_flight.forget()
-
-
-def slices(batch: Batch, batch_bytes: int) -> Iterator[tuple[int, int]]:
-    """Places to cut so that a record batch stays below `batch_bytes` before compression, unless one record is larger."""
-    first = size = 0
-    for place, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
-        record = RECORD_OVERHEAD_BYTES + len(key or b"") + len(value or b"")
-        if batch.headers is not None:
-            record += sum(len(name) + len(content or b"") + 4 for name, content in batch.headers[place])
-        if size + record > batch_bytes and place > first:
-            yield first, place
-            first, size = place, 0
-        size += record
-    if len(batch) > first:
-        yield first, len(batch)

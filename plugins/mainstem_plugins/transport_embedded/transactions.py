@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mainstem.api.batch import Batch
+from mainstem.api.batch import Batch, slices
 from mainstem.api.node import CommittedOffset, LocalNode
 from mainstem.api.transport import Committed, TransportConsumer, TransportError
 from mainstem.model import records
@@ -14,7 +14,7 @@ from mainstem.model.errors import RequestError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_embedded import EmbeddedConfig
 from mainstem_plugins.transport_embedded.consumer import EmbeddedConsumer
-from mainstem_plugins.transport_embedded.producer import InFlight, slices
+from mainstem_plugins.transport_embedded.producer import InFlight
 from mainstem_plugins.transport_embedded.trouble import trouble
 
 
@@ -80,7 +80,7 @@ class EmbeddedTransactions:
             if offsets:
                 told = {partition: CommittedOffset(one.offset, one.metadata) for partition, one in offsets.items()}
                 self._has_written = True
-                await self._local.commit_offsets(consumer.group_id, told)
+                await self._local.commit_offsets(consumer.group_id, told, consumer.member)
             if self._has_written:
                 await self._local.end(is_commit=True)
         except RequestError as error:

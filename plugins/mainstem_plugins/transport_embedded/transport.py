@@ -18,7 +18,7 @@ from mainstem_plugins.transport_embedded.trouble import trouble
 
 
 class EmbeddedTransport:
-    traits = TransportTraits(has_groups=False, transactions="v2", is_durable=True, is_dense=True, compacts=True)
+    traits = TransportTraits(has_groups=True, transactions="v2", is_durable=True, is_dense=True, compacts=True)
 
     def __init__(self, config: EmbeddedConfig, context: PluginContext, node: LocalNode) -> None:
         self._config = config
@@ -56,6 +56,12 @@ class EmbeddedTransport:
             offset = self._node.offset_for_time(partition, timestamp)
             found[partition] = self._node.last_stable_offset(partition) if offset is None else offset
         return found
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        try:
+            await self._node.delete_records(before)
+        except RequestError as error:
+            raise trouble(error, "records cannot be deleted") from error
 
     async def delete_topic(self, topic: str) -> None:
         try:

@@ -122,6 +122,16 @@ class KafkaTransport:
         found = await self._offsets(topic, asked, OffsetSpec.for_timestamp(timestamp))
         return {one: found[one.partition] if found[one.partition] >= 0 else end for one, (_, end) in ends.items()}
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        theirs = [confluent_kafka.TopicPartition(*partition, offset) for partition, offset in before.items()]
+        asked = self._known_admin().delete_records(theirs, request_timeout=self._timeout_s)
+        for one, deleted in asked.items():
+            try:
+                await self._in_thread(deleted.result)
+            except KafkaException as error:
+                what = f"records of {one.topic}-{one.partition} before offset {one.offset} cannot be deleted"
+                raise in_words(error, what) from error
+
     async def delete_topic(self, topic: str) -> None:
         asked = self._known_admin().delete_topics([topic], request_timeout=self._timeout_s)
         try:

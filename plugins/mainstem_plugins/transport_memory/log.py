@@ -18,6 +18,7 @@ class MemoryLog:
     bounded share of it. A tombstone goes `delete_retention_ms` after the first cleaning that saw it, as in Kafka."""
 
     def __init__(self, *, is_compacted: bool, delete_retention_ms: int) -> None:
+        self.start = 0
         self.end = 0
         self._is_compacted = is_compacted
         self._delete_retention_ms = delete_retention_ms
@@ -85,6 +86,16 @@ class MemoryLog:
             next_offset=self.end if end == len(columns) else columns.offsets[end],
             end_offset=self.end,
         )
+
+    def delete_before(self, partition: TopicPartition, offset: int) -> None:
+        """Raises: TransportError if the offset is behind the end."""
+        if not 0 <= offset <= self.end:
+            raise TransportError(f"{partition} cannot be cut at offset {offset}: it ends at {self.end}")
+        columns = self._columns
+        count = bisect_left(columns.offsets, offset)
+        for column in (columns.offsets, columns.timestamps, columns.keys, columns.values, columns.headers):
+            del column[:count]
+        self.start = max(self.start, offset)
 
     def offset_for_time(self, timestamp: int) -> int:
         columns = self._columns

@@ -35,11 +35,16 @@ class MemoryTransport:
             raise TransportError(problem)
         self._topics.create(topic, partitions, configs)
 
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        for partition, offset in before.items():
+            self._topics.log(partition).delete_before(partition, offset)
+
     async def delete_topic(self, topic: str) -> None:
         self._topics.delete(topic)
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, tuple[int, int]]:
-        return {one: (0, self._topics.log(one).end) for one in self._topics.partitions(topic)}
+        logs = {one: self._topics.log(one) for one in self._topics.partitions(topic)}
+        return {one: (log.start, log.end) for one, log in logs.items()}
 
     async def offsets_for_time(self, topic: str, timestamp: int) -> Mapping[TopicPartition, int]:
         return {one: self._topics.log(one).offset_for_time(timestamp) for one in self._topics.partitions(topic)}

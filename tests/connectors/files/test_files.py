@@ -18,7 +18,7 @@ from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorError
 from mainstem.api.spec import configure
 from mainstem.model.errors import ConfigError
-from mainstem.testing.conformance.connectors import check_sink, check_source
+from mainstem.testing.conformance.connectors import check_sink, check_source, check_two_phases
 from mainstem_connectors.files import mainstem_register_connectors
 from mainstem_connectors.files.config import FileSourceConfig
 from mainstem_connectors.files.sink import JsonLinesSink
@@ -239,6 +239,35 @@ async def test_contract_of_the_json_lines_sink(context, tmp_path):
     await check_sink(
         SPEC, context, [{"a": 1}, [2], "three", None], read_back, unfit=[b"bytes", {1, 2}, object()], path=path
     )
+
+
+def in_parts(folder: Path) -> list[Any]:
+    parts = sorted(folder.glob("part-*.jsonl"), key=lambda part: part.stat().st_mtime_ns)
+    return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+
+async def test_the_contract_of_sinks_as_parts(context, tmp_path):
+    folder = tmp_path / "new" / "out"
+    values = [{"a": 1}, [2], "three", None]
+    await check_sink(SPEC, context, values, lambda: in_parts(folder), unfit=[{1, 2}], path=folder, parts=True)
+
+
+async def test_the_contract_of_two_phases(context, tmp_path):
+    folder = tmp_path / "out"
+    await check_two_phases(SPEC, context, ["a", "b", "c", "d"], lambda: in_parts(folder), path=folder, parts=True)
+    assert [one for one in folder.iterdir() if one.name.startswith(".")] == []
+
+
+async def test_parts_say_what_is_wrong(context, tmp_path):
+    (tmp_path / "file").write_text("")
+    sink = SPEC.open_sink(SPEC.sink_config(path=tmp_path / "file", parts=True), context)
+    with pytest.raises(ConnectorError, match=r"is a file; parts=True needs a folder"):
+        await sink.open()
+    sink = SPEC.open_sink(SPEC.sink_config(path=tmp_path / "out", parts=True), context)
+    await sink.open()
+    with pytest.raises(ConnectorError, match=r"'\.\./file' is no part of"):
+        await sink.commit("../file")
+    await sink.commit("part-that-somebody-took-away.jsonl")
 
 
 async def test_a_line_that_a_crash_cut_off_is_removed(context, tmp_path):

@@ -106,7 +106,7 @@ def test_a_second_run_continues_where_the_first_ended(start, tmp_path, numbers):
             ["--metrics-port", "99999"],
             "metrics-port=99999 is not valid: a port is a number from 0",
         ),
-        (COUNT + "run(numbers)\n", ["--broker", "localhost:9092"], "it looks like kafka://host:port or embedded://"),
+        (COUNT + "run(numbers)\n", ["--broker", "localhost:9092"], "it looks like embedded://, kafka://host:port or"),
         (
             COUNT + "run(numbers)\n",
             ["--broker", "kafak://x"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mainstem.api.state import StateStoreError
+from mainstem.api.state import StateInUse, StateStoreError
 from mainstem.testing.conformance.context import plugin_context
 from mainstem.testing.conformance.states import check_state
 from mainstem_plugins.state_rocksdb import mainstem_register_states
@@ -20,6 +20,13 @@ def test_contract(tmp_path):
 def test_a_folder_that_is_in_use_is_named(tmp_path):
     with plugin_context() as context:
         state = SPEC.open(SPEC.config(), context, tmp_path / "state")
-        with pytest.raises(StateStoreError, match=r"state in .* cannot be opened"):
+        with pytest.raises(StateInUse, match=r"state in .* cannot be opened"):
             SPEC.open(SPEC.config(), context, tmp_path / "state")
         state.close()
+
+
+def test_a_folder_is_not_taken_for_one_in_use_because_of_its_name(tmp_path):
+    (tmp_path / "lock").write_text("a file")
+    with plugin_context() as context, pytest.raises(StateStoreError) as raised:
+        SPEC.open(SPEC.config(), context, tmp_path / "lock" / "0")
+    assert not isinstance(raised.value, StateInUse)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mainstem.api.batch import Batch
+from mainstem.api.batch import Batch, slices
 from mainstem.api.spec import configure
 from mainstem.api.transport import Committed, TransportError
 from mainstem.app.embedded import AsyncBroker
 from mainstem.model.ids import TopicPartition
 from mainstem.testing.conformance.transports import check_transport
 from mainstem_plugins.transport_embedded import EmbeddedConfig, mainstem_register_transports
-from mainstem_plugins.transport_embedded.producer import slices
 
 [SPEC] = mainstem_register_transports()
 

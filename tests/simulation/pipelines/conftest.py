@@ -23,18 +23,20 @@ from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.assemble import assemble
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.worker import EngineSettings
+from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.plan.aggregates import Count, Sum
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.windows import Tumbling
 from mainstem.pipeline.state.changelog import state_id
 from mainstem.testing.conformance.context import plugin_context
+from mainstem.testing.simulated_sink import SimulatedStore
 from mainstem.testing.simulated_state import SimulatedDisk
 from mainstem.testing.simulated_transport import SimulatedTopics, SimulatedTransport
 
 WINDOW = 20
 DISORDER = 15
 KEYS = (b"a", b"b", b"c")
-PLANS = ("records", "totals", "windows", "moved-totals", "moved-windows")
+PLANS = ("records", "totals", "windows", "moved-totals", "moved-windows", "sink", "moved-totals-sink")
 
 
 class Crash(BaseException):
@@ -81,12 +83,14 @@ class Simulation:
         self._partitions = self.random.randrange(1, 4)
         self._batch_records = self.random.randrange(1, 12)
         self._commit_interval_ms = self.random.choice([1, 30, 200])
+        self._purge_interval_ms = self.random.choice([1, 100])
+        self._moved_partitions = self.random.choice([None, 2])
         self.batches = [self._records() for _ in range(self._partitions)]
         self.topics.create("in", self._partitions)
         for number, batch in enumerate(self.batches):
             self.topics.append(TopicPartition("in", number), batch)
         self.disk = SimulatedDisk() if self.random.random() < 0.5 else None
-        self.plan = self._plan()
+        self.store = SimulatedStore()
 
     def _records(self) -> Batch:
         """In the order of their times up to DISORDER, which the window's grace allows."""
@@ -101,16 +105,21 @@ class Simulation:
             timestamps=times,
         )
 
-    def _plan(self) -> Pipeline[Any]:
+    def _plan(self, worker: int) -> Pipeline[Any]:
         plan: Pipeline[Any] = Pipeline("p").source("in", key="string").map(int)
         if self.kind == "records":
             return plan.sink("out", key="string", value="json", partitions=2)
+        store = self.store.spec(lambda name: self._step(worker, name))
+        if self.kind == "sink":
+            return plan.sink(connector=store)
         if self.kind.startswith("moved"):
-            plan = plan.key_by(lambda value: value % 3, partitions=self.random.choice([None, 2]))
-        if self.kind.endswith("totals"):
+            plan = plan.key_by(lambda value: value % 3, partitions=self._moved_partitions)
+        if "totals" in self.kind:
             plan = plan.aggregate(n=Count(), total=Sum(int))
         else:
             plan = plan.window(Tumbling(WINDOW), grace=DISORDER).aggregate(n=Count(), total=Sum(int))
+        if self.kind.endswith("sink"):
+            return plan.sink(connector=store)
         return plan.map_batches(_without_keys).sink("out", value="json", partitions=2, partitioner="round-robin")
 
     # Lives.
@@ -160,12 +169,14 @@ class Simulation:
             transactional_id=f"p-{number}",
             batch_records=self._batch_records,
             seed=self.random.randrange(1 << 32),
-            engine=EngineSettings(commit_interval_ms=self._commit_interval_ms),
+            engine=EngineSettings(
+                commit_interval_ms=self._commit_interval_ms, purge_interval_ms=self._purge_interval_ms
+            ),
             state=None if self.disk is None else self.disk.spec(),
             state_folder=Path(f"worker-{number}"),
         )
         engine = assemble(
-            self.plan, catalog=self._catalog, transport=transport, context=self._context, settings=settings
+            self._plan(number), catalog=self._catalog, transport=transport, context=self._context, settings=settings
         )
         try:
             await engine.open()
@@ -174,6 +185,8 @@ class Simulation:
             for consumer in transport.consumers:
                 await consumer.close()  # the session times out
             return True
+        except PipelineError as error:
+            raise Violation(f"a worker stopped: {error}") from error
         await engine.close()
         return False
 
@@ -186,10 +199,13 @@ class Simulation:
     # Checks.
 
     def check(self) -> None:
-        out = [msgspec.json.decode(value or b"null") for value in self.topics.values("out")]
-        if self.kind == "records":
+        if self.kind.endswith("sink"):
+            out = self.store.visible
+        else:
+            out = [msgspec.json.decode(value or b"null") for value in self.topics.values("out")]
+        if self.kind in ("records", "sink"):
             self._check_records(out)
-        elif self.kind.endswith("totals"):
+        elif "totals" in self.kind:
             self._check_totals(out)
         else:
             self._check_windows(out)

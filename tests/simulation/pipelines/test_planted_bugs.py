@@ -12,6 +12,7 @@ from mainstem.pipeline.engine.checkpoints import Checkpoint, Checkpoints, Owned
 from mainstem.pipeline.engine.membership import Membership
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce
 from mainstem.pipeline.engine.restoring import Restore
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.task import Task
 from mainstem.pipeline.engine.worker import Worker
 from mainstem.pipeline.state.changelog import Change, Replay
@@ -20,8 +21,8 @@ SEEDS = 300
 
 
 async def commits_before_it_flushes(self: Any, offsets: Any, consumer: Any) -> None:
-    if offsets and consumer is not None:
-        await consumer.commit(offsets)
+    if consumer is not None and (found := offsets()):
+        await consumer.commit(found)
     await self.flush()
 
 
@@ -79,6 +80,27 @@ async def commits_where_its_tasks_are_by_now(self: Any, ownership: Any, consumer
 TRUE_FINISH = Checkpoint.finish
 
 
+def counts_for_tasks_that_began_again(self: Any, ownership: Any) -> None:
+    """They were lost and came back while the checkpoint was being finished."""
+
+
+async def looks_for_no_tokens(self: Any, committed: Any) -> None:
+    pass
+
+
+async def shows_before_positions_are_committed(self: Any) -> dict[str, str]:
+    tokens = await TRUE_PREPARE(self)
+    await self.commit(tokens)
+    return tokens
+
+
+TRUE_PREPARE = TwoPhaseSinks.prepare
+
+
+async def keeps_what_was_rolled_back(self: Any) -> None:
+    pass
+
+
 async def begins_a_transaction_for_the_offsets_alone(self: Any, offsets: Any, consumer: Any) -> None:
     if self._has_begun:
         self._has_begun = False
@@ -101,6 +123,10 @@ TRUE_COMMIT = ExactlyOnce.commit
         (Worker, "leaving", leaves_without_a_checkpoint_and_commits_later, "totals", False),
         (Checkpoints, "_take", writes_no_state, "totals", True),
         (Checkpoint, "finish", commits_where_its_tasks_are_by_now, "totals", False),
+        (Checkpoint, "_keep_owned", counts_for_tasks_that_began_again, "moved-totals", False),
+        (TwoPhaseSinks, "recover", looks_for_no_tokens, "sink", True),
+        (TwoPhaseSinks, "prepare", shows_before_positions_are_committed, "sink", True),
+        (TwoPhaseSinks, "abort", keeps_what_was_rolled_back, "sink", True),
         (ExactlyOnce, "commit", begins_a_transaction_for_the_offsets_alone, "moved-totals", True),
         (Membership, "_start_restore", None, "totals", True),
     ],

@@ -6,7 +6,7 @@ from mainstem.broker.context import RequestContext
 from mainstem.broker.error_map import error_code_of
 from mainstem.broker.services import Services
 from mainstem.model.errors import ErrorCode, StorageError
-from mainstem.model.topic import INTERNAL_TOPICS
+from mainstem.runtime.deleted_records import delete_records
 from mainstem.wire.messages.delete_records import (
     DeleteRecordsPartition,
     DeleteRecordsPartitionResult,
@@ -15,7 +15,6 @@ from mainstem.wire.messages.delete_records import (
     DeleteRecordsTopicResult,
 )
 
-HIGH_WATERMARK = -1
 INVALID_LOW_WATERMARK = -1
 
 
@@ -33,26 +32,16 @@ async def handle(context: RequestContext, services: Services, request: DeleteRec
 
 
 def _delete(services: Services, topic: str, wanted: DeleteRecordsPartition) -> DeleteRecordsPartitionResult:
-    index = wanted.partition_index
-    try:
-        error, low_watermark = _trim(services, topic, wanted)
-    except StorageError as failure:
-        error, low_watermark = error_code_of(failure), INVALID_LOW_WATERMARK
-    return DeleteRecordsPartitionResult(partition_index=index, low_watermark=low_watermark, error_code=error)
-
-
-def _trim(services: Services, topic: str, wanted: DeleteRecordsPartition) -> tuple[ErrorCode, int]:
-    """Raises: StorageError."""
+    low_watermark = INVALID_LOW_WATERMARK
     partition = services.partitions.get(topic, wanted.partition_index)
-    if partition is None:
-        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, INVALID_LOW_WATERMARK
-    if topic in INTERNAL_TOPICS:
-        return ErrorCode.INVALID_TOPIC_EXCEPTION, INVALID_LOW_WATERMARK
-    if "delete" not in partition.config.cleanup_policy:
-        return ErrorCode.POLICY_VIOLATION, INVALID_LOW_WATERMARK
-    high_watermark = partition.high_watermark
-    offset = high_watermark if wanted.offset == HIGH_WATERMARK else wanted.offset
-    if not 0 <= offset <= high_watermark:
-        return ErrorCode.OFFSET_OUT_OF_RANGE, INVALID_LOW_WATERMARK
-    partition.trim(offset)
-    return ErrorCode.NONE, partition.log_start_offset
+    try:
+        error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if partition is not None:
+            error = delete_records(partition, wanted.offset)
+            if error is ErrorCode.NONE:
+                low_watermark = partition.log_start_offset
+    except StorageError as failure:
+        error = error_code_of(failure)
+    return DeleteRecordsPartitionResult(
+        partition_index=wanted.partition_index, low_watermark=low_watermark, error_code=error
+    )

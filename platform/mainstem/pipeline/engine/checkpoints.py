@@ -2,7 +2,7 @@
 
     at least once                                exactly once
     1. changes of state are written              the same, in the open transaction
-    2. connectors' sinks flush                   the same
+    2. connectors' sinks flush                   the same, or prepare (`sink_tokens`) and are committed after 4
     3. the producer flushes                      (the commit does)
     4. offsets are committed, with state ids     offsets join the transaction, which commits
 
@@ -21,11 +21,12 @@ from typing import Any, NamedTuple, Protocol
 
 from mainstem.api.context import Clock
 from mainstem.api.state import StateChange, TaskState
-from mainstem.api.transport import Committed, TransportConsumer
+from mainstem.api.transport import Committed, NotMember, TransportConsumer
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.connector_reader import reason_of
 from mainstem.pipeline.engine.producing import WorkerProducer
 from mainstem.pipeline.engine.restoring import DiskPosition, Kept
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks, with_tokens
 from mainstem.pipeline.engine.stages import StoppedAt
 from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.errors import StageFailure
@@ -79,11 +80,13 @@ class CheckpointPart(NamedTuple):
     metadata: str
     changes: list[StateChange]
 
-    def committed(self) -> dict[TopicPartition, Committed]:
-        committed = {partition: Committed(offset, self.metadata) for partition, offset in self.offsets.items()}
+    def committed(self, tokens: Mapping[str, str]) -> dict[TopicPartition, Committed]:
+        """`tokens` of sinks stand beside every position: each is found by whoever takes over any of the tasks."""
+        metadata = with_tokens(self.metadata, tokens)
+        committed = {partition: Committed(offset, metadata) for partition, offset in self.offsets.items()}
         if self.owned.task.section.connector is not None and self.owned.changelog is not None:
             # The lease of the connector; its positions are a part of the state.
-            committed[self.owned.changelog] = Committed(0, self.metadata)
+            committed[self.owned.changelog] = Committed(0, metadata)
         return committed
 
 
@@ -94,11 +97,17 @@ class Checkpoint:
     """
 
     def __init__(
-        self, parts: Sequence[CheckpointPart], producer: WorkerProducer, sinks: Sequence[Flushed], clock: Clock
+        self,
+        parts: Sequence[CheckpointPart],
+        producer: WorkerProducer,
+        sinks: Sequence[Flushed],
+        two_phase: TwoPhaseSinks,
+        clock: Clock,
     ) -> None:
         self._parts = parts
         self._producer = producer
         self._sinks = sinks
+        self._two_phase = two_phase
         self._clock = clock
 
     @property
@@ -106,21 +115,40 @@ class Checkpoint:
         """Of connectors, for those that keep them too."""
         return {part.owned.task.id: part.positions for part in self._parts}
 
+    @property
+    def offsets(self) -> Mapping[TopicPartition, int]:
+        return {partition: offset for part in self._parts for partition, offset in part.offsets.items()}
+
     async def finish(self, ownership: Mapping[str, Ownership], consumer: TransportConsumer | None) -> bool:
-        """Returns whether there was anything to commit. `ownership` as it is now: of a task that went meanwhile nothing is
-        written to its folder, which may have a new owner."""
+        """Returns whether there was anything to commit. `ownership` changes meanwhile: a task that went, and maybe came back,
+        begins from an older checkpoint, so this one must not count for it any more. It holds the other tasks afterwards."""
         await self._flush_sinks()
-        offsets = {partition: one for part in self._parts for partition, one in part.committed().items()}
-        await self._producer.commit(offsets, consumer)
+        tokens = await self._two_phase.prepare()
+        await self._producer.commit(lambda: self._committed(ownership, tokens), consumer)
+        await self._two_phase.commit(tokens)
+        self._keep_owned(ownership)
         for part in self._parts:
             mine, state = part.ownership, part.owned.state
             mine.offsets = part.offsets
             mine.checkpoint += 1
-            if ownership.get(str(part.owned.task.id)) is mine and state is not None:
+            if state is not None:
                 state.write(part.changes, DiskPosition(mine.base, self._clock.now_ms()).data())
                 for kept in part.owned.kept.values():
                     kept.store.let_go()
         return bool(self._parts)
+
+    def _committed(
+        self, ownership: Mapping[str, Ownership], tokens: Mapping[str, str]
+    ) -> Mapping[TopicPartition, Committed]:
+        """Raises: NotMember if commits are atomic and a task went: what it wrote must not be committed either."""
+        count = len(self._parts)
+        self._keep_owned(ownership)
+        if self._producer.is_atomic and len(self._parts) < count:
+            raise NotMember("tasks went to another worker")
+        return {partition: one for part in self._parts for partition, one in part.committed(tokens).items()}
+
+    def _keep_owned(self, ownership: Mapping[str, Ownership]) -> None:
+        self._parts = [part for part in self._parts if ownership.get(str(part.owned.task.id)) is part.ownership]
 
     async def _flush_sinks(self) -> None:
         for sink in self._sinks:
@@ -133,32 +161,32 @@ class Checkpoint:
 class Checkpoints:
     """Begins them for one worker, one after the other. Raises from every call: TransportError, StateError."""
 
-    def __init__(self, producer: WorkerProducer, sinks: Iterable[Flushed], clock: Clock) -> None:
+    def __init__(
+        self, producer: WorkerProducer, sinks: Iterable[Flushed], two_phase: TwoPhaseSinks, clock: Clock
+    ) -> None:
         self._producer = producer
         self._sinks = list(sinks)
+        self._two_phase = two_phase
         self._clock = clock
 
     async def begin(self, owned: Sequence[Owned], ownership: Mapping[str, Ownership]) -> Checkpoint:
         """Of these tasks, none of which is at work; the one before must be finished."""
         moved = [one for one in owned if _offsets(one) != ownership[str(one.task.id)].offsets or _has_positions(one)]
         parts = [await self._take(one, ownership[str(one.task.id)]) for one in moved]
-        return Checkpoint(parts, self._producer, self._sinks, self._clock)
+        return Checkpoint(parts, self._producer, self._sinks, self._two_phase, self._clock)
 
     async def _take(self, one: Owned, mine: Ownership) -> CheckpointPart:
-        checkpoint = mine.checkpoint + 1
-        metadata = ""
-        changes: list[StateChange] = []
-        if one.changelog is not None:
-            one.task.keep_progress(checkpoint)
-            metadata = StateId(mine.owner, checkpoint, mine.base).text()
-        part = CheckpointPart(one, mine, _offsets(one), dict(one.task.positions), metadata, changes)
-        if one.changelog is not None:
-            await self._write_state(one, one.changelog, mine.owner, checkpoint, changes)
-        return part
+        offsets, positions = _offsets(one), dict(one.task.positions)
+        if one.changelog is None:
+            return CheckpointPart(one, mine, offsets, positions, "", [])
+        state_id = StateId(mine.owner, mine.checkpoint + 1, mine.base)
+        one.task.keep_progress(state_id.checkpoint)
+        changes = await self._write_state(one, one.changelog, state_id)
+        return CheckpointPart(one, mine, offsets, positions, state_id.text(), changes)
 
-    async def _write_state(
-        self, one: Owned, changelog: TopicPartition, owner: int, checkpoint: int, on_disk: list[StateChange]
-    ) -> None:
+    async def _write_state(self, one: Owned, changelog: TopicPartition, state_id: StateId) -> list[StateChange]:
+        """Returns what belongs on disk, which is nothing for a task that has no folder."""
+        on_disk: list[StateChange] = []
         for kept in one.kept.values():
             entries = kept.store.take_changes()
             for start in range(0, len(entries), ENTRIES_AT_ONCE):
@@ -171,9 +199,10 @@ class Checkpoints:
                 ]
                 if one.state is not None:
                     on_disk.extend(StateChange(*change) for change in changes)
-                for batch in to_batches(changes, owner, checkpoint, self._clock.now_ms()):
+                for batch in to_batches(changes, state_id.owner, state_id.checkpoint, self._clock.now_ms()):
                     await self._producer.produce(changelog, batch)
                 await asyncio.sleep(0)  # whoever shares the loop, a broker say, must not wait for all of a large state
+        return on_disk
 
 
 def _offsets(one: Owned) -> dict[TopicPartition, int]:

@@ -26,8 +26,10 @@ from mainstem.pipeline.engine.finishing import Finishing
 from mainstem.pipeline.engine.internal_serde import MessagePack
 from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce, WorkerProducer
+from mainstem.pipeline.engine.purging import Purging
 from mainstem.pipeline.engine.routes import RepartitionRoute, Route
 from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.stage_factory import StageFactory, dead_letter_topics, may_wait, open_outputs
 from mainstem.pipeline.engine.stages import Guarded, StoppedAt
 from mainstem.pipeline.engine.task import Task, TaskId
@@ -219,18 +221,35 @@ class Engine:
         async def lost(gone: Any) -> None:
             await worker.lost(gone)
 
+        two_phase = TwoPhaseSinks(self._outputs.two_phase)
         membership = Membership(
-            self._transport, places.find, factory, leaving, lost, lambda: self._random.getrandbits(63), self._clock
+            self._transport,
+            places.find,
+            factory,
+            leaving,
+            lost,
+            two_phase,
+            lambda: self._random.getrandbits(63),
+            self._clock,
+        )
+        purging = Purging(
+            self._transport,
+            [one.topic for one in topology.repartitions.values()],
+            self._clock,
+            self._context.log,
+            interval_ms=self._settings.engine.purge_interval_ms,
         )
         parts = WorkerParts(
             transport=self._transport,
             consumer=self._consumer,
             producer=self._producer,
             membership=membership,
-            checkpoints=Checkpoints(self._producer, self._outputs.sinks, self._clock),
+            checkpoints=Checkpoints(self._producer, self._outputs.flushed, two_phase, self._clock),
             readers=factory.readers,
             places=routes,
             finishing=finishing,
+            purging=purging,
+            two_phase=two_phase,
             waits=frozenset(section.name for section in topology.sections if may_wait(section)),
             counters=self.counters,
             clock=self._clock,

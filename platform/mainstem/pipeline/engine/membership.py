@@ -15,6 +15,7 @@ from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.checkpoints import Owned, Ownership
 from mainstem.pipeline.engine.restoring import Kept, Restore
 from mainstem.pipeline.engine.routes import Route
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.state.changelog import StateId, state_id
 
@@ -53,6 +54,7 @@ class Membership:
         maker: TaskMaker,
         leaving: Callable[[Sequence[Owned]], Awaitable[None]],
         lost: Callable[[Sequence[Owned]], Awaitable[None]],
+        two_phase: TwoPhaseSinks,
         new_owner: Callable[[], int],
         clock: Clock,
     ) -> None:
@@ -67,6 +69,7 @@ class Membership:
         self._maker = maker
         self._leaving = leaving
         self._told_lost = lost
+        self._two_phase = two_phase
         self._new_owner = new_owner
         self._clock = clock
 
@@ -87,6 +90,7 @@ class Membership:
         assert self.consumer is not None, "the consumer calls this"
         self.has_assignment = True
         committed = await self.consumer.committed(partitions) if partitions else {}
+        await self._two_phase.recover(one.metadata for one in committed.values())
         for partition in partitions:
             place = self._places(partition)
             if place is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mainstem.api.batch import Batch
-from mainstem.api.connector import Rejected, Sink
+from mainstem.api.connector import Rejected, Sink, TwoPhaseSink
 from mainstem.api.partitioner import Partitioner
 from mainstem.api.serde import SerdeError, Serializer
 from mainstem.api.transport import Transport
@@ -94,6 +94,26 @@ class ConnectorOutput:
 
     async def close(self) -> None:
         await self._sink.close()
+
+
+class TwoPhaseOutput(ConnectorOutput):
+    """See `api.connector.TwoPhaseSink`."""
+
+    def __init__(self, name: str, sink: TwoPhaseSink) -> None:
+        super().__init__(name, sink)
+        self._two_phase = sink
+
+    async def prepare(self) -> str | None:
+        async with self._calls:
+            return await self._two_phase.prepare()
+
+    async def commit(self, token: str) -> None:
+        async with self._calls:
+            await self._two_phase.commit(token)
+
+    async def abort(self) -> None:
+        async with self._calls:
+            await self._two_phase.abort()
 
 
 def _dumps(serializer: Serializer, values: list[Any], side: str) -> list[bytes | None]:

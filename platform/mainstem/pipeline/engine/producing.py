@@ -3,12 +3,14 @@ covers all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from mainstem.api.batch import Batch
 from mainstem.api.transport import Committed, TransactionalProducer, Transport, TransportConsumer, TransportProducer
 from mainstem.model.ids import TopicPartition
+
+Offsets = Callable[[], Mapping[TopicPartition, Committed]]
 
 
 class WorkerProducer(Protocol):
@@ -23,8 +25,9 @@ class WorkerProducer(Protocol):
     async def flush(self) -> None:
         """What was produced has arrived; others see it now or with the commit."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, Committed], consumer: TransportConsumer | None) -> None:
-        """Everything produced so far, and then (or together with it) the offsets. Raises: NotMember, TransportError."""
+    async def commit(self, offsets: Offsets, consumer: TransportConsumer | None) -> None:
+        """Everything produced so far, and then (or together with it) the offsets, which are asked for when everything else
+        has arrived. Raises: NotMember, TransportError."""
 
     async def abort(self) -> None:
         """Forget what was produced since the last commit, as far as the guarantee goes."""
@@ -52,10 +55,10 @@ class AtLeastOnce:
         if self._producer is not None:
             await self._producer.flush()
 
-    async def commit(self, offsets: Mapping[TopicPartition, Committed], consumer: TransportConsumer | None) -> None:
+    async def commit(self, offsets: Offsets, consumer: TransportConsumer | None) -> None:
         await self.flush()
-        if offsets and consumer is not None:
-            await consumer.commit(offsets)
+        if consumer is not None and (found := offsets()):
+            await consumer.commit(found)
 
     async def abort(self) -> None:
         pass
@@ -95,11 +98,12 @@ class ExactlyOnce:
         if self._producer is not None and self._has_begun:
             await self._producer.flush()
 
-    async def commit(self, offsets: Mapping[TopicPartition, Committed], consumer: TransportConsumer | None) -> None:
-        if consumer is None or not (self._has_begun or offsets):
+    async def commit(self, offsets: Offsets, consumer: TransportConsumer | None) -> None:
+        found = offsets()
+        if consumer is None or not (self._has_begun or found):
             return
         producer = await self._begun()
-        await producer.commit(offsets, consumer)
+        await producer.commit(found, consumer)
         self._has_begun = False
 
     async def abort(self) -> None:

@@ -22,8 +22,8 @@ from mainstem.pipeline.engine.outputs import Produce, TopicOutput
 from mainstem.pipeline.engine.waiting_stages import TopicStage
 
 WATERMARK_HEADER = "mainstem.watermark"
-# Consumed as soon as it was checkpointed; kept for a week for workers that are away.
-REPARTITION_CONFIGS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "604800000"}
+# Records go when they are committed (`purging`), however old they are: event time may be years ago.
+REPARTITION_CONFIGS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):

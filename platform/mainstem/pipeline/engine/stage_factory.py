@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mainstem.api.context import PluginContext
 from mainstem.api.partitioner import PartitionerSpec
@@ -14,7 +15,7 @@ from mainstem.pipeline.engine.counters import PipelineCounters
 from mainstem.pipeline.engine.dead_letters import DeadLetters
 from mainstem.pipeline.engine.error_policy import Guard, Sleep
 from mainstem.pipeline.engine.internal_serde import MessagePack
-from mainstem.pipeline.engine.outputs import ConnectorOutput, TopicOutput
+from mainstem.pipeline.engine.outputs import ConnectorOutput, TopicOutput, TwoPhaseOutput
 from mainstem.pipeline.engine.producing import WorkerProducer
 from mainstem.pipeline.engine.repartitioning import REPARTITION_CONFIGS, RepartitionStage
 from mainstem.pipeline.engine.stages import (
@@ -44,15 +45,19 @@ IDLE_AFTER_MS = 30_000
 
 @dataclass(slots=True)
 class Outputs:
-    """Of one worker, shared by all of its tasks. `sinks` are connectors', which flush by themselves."""
+    """Of one worker, shared by all of its tasks. `flushed` are connectors that flush by themselves."""
 
     topics: dict[str, TopicOutput] = field(default_factory=dict)
     connectors: dict[str, ConnectorOutput] = field(default_factory=dict)
     repartitions: dict[str, TopicOutput] = field(default_factory=dict)
 
     @property
-    def sinks(self) -> list[Flushed]:
-        return list(self.connectors.values())
+    def flushed(self) -> list[Flushed]:
+        return [one for one in self.connectors.values() if not isinstance(one, TwoPhaseOutput)]
+
+    @property
+    def two_phase(self) -> list[TwoPhaseOutput]:
+        return [one for one in self.connectors.values() if isinstance(one, TwoPhaseOutput)]
 
     async def open(self) -> None:
         for topic in self.topics.values():
@@ -68,6 +73,7 @@ class Outputs:
 def open_outputs(
     graph: Graph, catalog: Catalog, transport: Transport, context: PluginContext, producer: WorkerProducer
 ) -> Outputs:
+    """Sinks have their two phases where the producer's commits are atomic; elsewhere they flush."""
     outputs = Outputs()
     for step in graph.steps:
         if isinstance(step, steps.TopicSink):
@@ -86,9 +92,10 @@ def open_outputs(
         elif isinstance(step, steps.ConnectorSink):
             connector = connector_spec(catalog, step)
             assert connector.open_sink is not None, "checked"
-            outputs.connectors[step.name] = ConnectorOutput(
-                step.name, connector.open_sink(connector_config(connector, step), context)
-            )
+            chosen = connector_config(connector, step)
+            sink: Any = connector.open_sink(chosen, context)
+            kind = TwoPhaseOutput if producer.is_atomic and connector.has_two_phases(chosen) else ConnectorOutput
+            outputs.connectors[step.name] = kind(step.name, sink)
     return outputs
 
 

@@ -22,7 +22,9 @@ from mainstem.pipeline.engine.counters import PipelineCounters
 from mainstem.pipeline.engine.finishing import Finishing
 from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import WorkerProducer
+from mainstem.pipeline.engine.purging import Purging
 from mainstem.pipeline.engine.routes import Route
+from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.task import Mail, Task, TaskId
 
 STALL_S = 0.05
@@ -34,10 +36,11 @@ RESTORE_MS = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """`commit_interval_ms`: from one checkpoint to the next. `max_wait_ms` bounds how long a stop or a checkpoint may have to
-    wait for a read."""
+    wait for a read. `purge_interval_ms`: how often what was committed of repartition topics is deleted."""
 
     commit_interval_ms: int = 1_000
     max_wait_ms: int = 200
+    purge_interval_ms: int = 30_000
 
 
 class Letter:
@@ -66,6 +69,8 @@ class WorkerParts:
     readers: dict[TaskId, ConnectorReader]
     places: Mapping[str, Place | Route]
     finishing: Finishing
+    purging: Purging
+    two_phase: TwoPhaseSinks
     waits: frozenset[str]
     counters: PipelineCounters
     clock: Clock
@@ -207,6 +212,7 @@ class Worker:
         await parts.finishing.step(membership, self._checkpoint)
         if self._finishing is not None and self._finishing.done():
             await self._settle_checkpoint()
+        parts.purging.step()
         if membership.must_fix_positions:
             membership.must_fix_positions = False
             await self._checkpoint()
@@ -284,6 +290,7 @@ class Worker:
         try:
             if await begun.finish(parts.membership.ownership, parts.consumer):
                 parts.counters.commits += 1
+                parts.purging.committed(begun.offsets)
         except NotMember:
             self._must_roll_back = True
             return
@@ -355,6 +362,7 @@ class Worker:
             await self._cancel_drain(task_id)
         self._paused.clear()
         await parts.producer.abort()
+        await parts.two_phase.abort()
         for reader in parts.readers.values():
             await reader.close()
         parts.readers.clear()
@@ -366,6 +374,7 @@ class Worker:
         if self._finishing is not None:
             self._finishing.cancel()
             await asyncio.wait([self._finishing])
+        await self._parts.purging.close()
         closing: list[Any] = [reader.close() for reader in self._parts.readers.values()]
         self._parts.membership.close()
         for outcome in await asyncio.gather(*closing, return_exceptions=True):

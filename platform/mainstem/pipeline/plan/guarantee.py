@@ -26,14 +26,15 @@ def guarantees(
     graph: Graph, catalog: Catalog, *, exactly_once: bool, transport: str, transactions: str | None
 ) -> list[Guarantee]:
     """`transport` is its name, `transactions` what it says of itself (`TransportTraits`). Raises: PluginError, ConfigError."""
+    repeats = "" if exactly_once else _repeats(graph)
     found = []
     for step in graph.steps:
         if isinstance(step, steps.TopicSink):
             level, reason = _of_topic(exactly_once=exactly_once, transport=transport, transactions=transactions)
-            found.append(Guarantee(step.name, level, reason + _repeats(graph, level)))
+            found.append(Guarantee(step.name, level, reason + repeats))
         elif isinstance(step, steps.ConnectorSink):
-            reason = _of_connector(step, catalog, exactly_once=exactly_once)
-            found.append(Guarantee(step.name, AT_LEAST_ONCE, reason + _repeats(graph, AT_LEAST_ONCE, exactly_once)))
+            level, reason = _of_connector(step, catalog, exactly_once=exactly_once)
+            found.append(Guarantee(step.name, level, reason + repeats))
     return found
 
 
@@ -49,18 +50,26 @@ def _of_topic(*, exactly_once: bool, transport: str, transactions: str | None) -
     return AT_LEAST_ONCE, "because a crash may write a result twice; --exactly-once prevents that"
 
 
-def _of_connector(step: steps.ConnectorSink, catalog: Catalog, *, exactly_once: bool) -> str:
+def _of_connector(step: steps.ConnectorSink, catalog: Catalog, *, exactly_once: bool) -> tuple[str, str]:
     spec = connector_spec(catalog, step)
-    if spec.is_idempotent(connector_config(spec, step)):
-        return f"and once in effect, because {spec.name} replaces what it has when a record is written again"
-    outside = ", and it takes no part in the transaction" if exactly_once else ""
-    return f"because after a crash {spec.name} may be given a record again{outside}"
+    config = connector_config(spec, step)
+    if spec.has_two_phases(config) and exactly_once:
+        return (
+            EXACTLY_ONCE,
+            f"because {spec.name} shows what it was given when the positions are committed (two phases)",
+        )
+    if spec.is_idempotent(config):
+        return AT_LEAST_ONCE, (
+            f"and once in effect, because {spec.name} replaces what it has when a record is written again"
+        )
+    again = f"because after a crash {spec.name} may be given a record again"
+    if spec.has_two_phases(config):
+        return AT_LEAST_ONCE, f"{again}; --exactly-once prevents that"
+    return AT_LEAST_ONCE, f"{again}, and it takes no part in the transaction" if exactly_once else again
 
 
-def _repeats(graph: Graph, level: str, exactly_once: bool = False) -> str:
+def _repeats(graph: Graph) -> str:
     """Behind a repartition topic a crash may have written records twice, and state counts what it reads."""
-    if level == EXACTLY_ONCE or exactly_once:
-        return ""
     has_moved = any(isinstance(step, steps.KeyBy) for step in graph.steps)
     counts = any(isinstance(step, steps.Aggregation | steps.Window | steps.StatefulMap) for step in graph.steps)
     return "; behind key_by state may count a record twice then" if has_moved and counts else ""

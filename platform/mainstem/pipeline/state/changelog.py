@@ -46,7 +46,7 @@ class StateId(msgspec.Struct, frozen=True, array_like=True):
 
 def state_id(text: str) -> StateId | None:
     """None: no state was ever kept for this position."""
-    parts = text.split(" ")
+    parts = text.partition("\n")[0].split(" ")
     if len(parts) != 4 or parts[0] != _FORM:
         return None
     try:

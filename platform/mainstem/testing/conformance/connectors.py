@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mainstem.api.batch import Batch, SourceBatch
-from mainstem.api.connector import ConnectorSpec, Sink, Source
+from mainstem.api.connector import ConnectorSpec, Sink, Source, TwoPhaseSink
 from mainstem.api.context import PluginContext
 from mainstem.api.spec import PluginConfig, configure
 from mainstem.model.errors import ConfigError
@@ -131,6 +132,58 @@ async def check_sink(
     await again.close()
     repeated = list(values) if spec.is_idempotent(config) else [*values, *values[:2]]
     assert list(read_back()) == repeated, f"after writing two again {list(read_back())!r} is there"
+
+
+async def check_two_phases(
+    spec: ConnectorSpec,
+    context: PluginContext,
+    values: Sequence[Any],
+    read_back: Callable[[], Sequence[Any]],
+    **options: Any,
+) -> None:
+    """Beside `check_sink`, for a sink with `has_two_phases`. `values`: at least four that differ; `read_back()`: all that is
+    seen, in any order; at first nothing."""
+    assert len(values) >= 4, "give at least four values"
+    config = _configured(spec, spec.sink_config, options)
+    assert spec.has_two_phases(config), "it has two phases with these options"
+    assert spec.open_sink is not None, f"connector {spec.name} has no open_sink"
+
+    async def opened() -> TwoPhaseSink:
+        assert spec.open_sink is not None
+        sink = spec.open_sink(config, context)
+        await sink.open()
+        return cast(TwoPhaseSink, sink)
+
+    def seen() -> Counter[str]:
+        return Counter(map(repr, read_back()))
+
+    first = await opened()
+    assert await first.prepare() is None, "nothing was written"
+    await first.write(_batch(values[:1]))
+    token = await first.prepare()
+    assert token is not None, "something was written"
+    assert len(token) <= 1_000, "tokens are kept beside positions"
+    assert not seen(), "what is prepared is not seen"
+    await first.write(_batch(values[1:2]))
+    await first.commit(token)
+    assert seen() == Counter(map(repr, values[:1])), "what is committed is seen, and nothing else"
+    later = await first.prepare()
+    assert later not in (None, token), "each has a token of its own"
+    await first.close()
+    second = await opened()
+    for _ in range(2):
+        await second.commit(token)
+        await second.commit(str(later))
+    assert seen() == Counter(map(repr, values[:2])), "whoever comes next commits what was prepared, once"
+    await second.write(_batch(values[2:3]))
+    await second.prepare()
+    await second.write(_batch(values[2:3]))
+    await second.abort()
+    await second.write(_batch(values[3:4]))
+    last = await second.prepare()
+    await second.commit(str(last))
+    assert seen() == Counter(map(repr, [*values[:2], *values[3:4]])), "what was aborted never comes"
+    await second.close()
 
 
 async def _check_rejected(

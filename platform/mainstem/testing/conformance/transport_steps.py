@@ -48,10 +48,13 @@ async def consumer(
     transport: Transport, prefix: str, name: str, *, topics: Sequence[str] | None = None
 ) -> AsyncIterator[tuple[TransportConsumer, Assignments]]:
     member, listener = transport.consumer(f"{prefix}-{name}"), Assignments()
-    await member.subscribe(topics or [f"{prefix}-{name}"], listener)
-    yield member, listener
-    heard = len(listener.heard)
-    await member.close()
+    try:
+        await member.subscribe(topics or [f"{prefix}-{name}"], listener)
+        yield member, listener
+        heard = len(listener.heard)
+    finally:
+        # Also if the steps raised: an open client that the collector finds later ends in whatever thread it runs in.
+        await member.close()
     assert len(listener.heard) == heard, "closing does not call the listener"
 
 

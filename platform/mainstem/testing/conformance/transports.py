@@ -48,6 +48,7 @@ async def check_transport(open_transport: Callable[[], Awaitable[Transport]], pr
     await _check_seeks(transport, prefix)
     await _check_latest(transport, prefix)
     await _check_times(transport, prefix)
+    await _check_deleted_records(transport, prefix)
     await _check_group_offsets(transport, prefix)
     await _check_listener_errors(transport, prefix)
     if transport.traits.has_groups:
@@ -200,6 +201,29 @@ async def _check_times(transport: Transport, prefix: str) -> None:
     first = numbers(4, 5).timestamps[0]
     assert dict(await transport.offsets_for_time(partition.topic, first)) == {partition: 4}
     assert dict(await transport.offsets_for_time(partition.topic, first + 10**6)) == {partition: 10}, "later is the end"
+
+
+async def _check_deleted_records(transport: Transport, prefix: str) -> None:
+    partition = await topic(transport, f"{prefix}-deleted")
+    await write(transport, partition, numbers(0, 6))
+    await write(transport, partition, numbers(6, 10))
+    await transport.delete_records({partition: 6})
+    start, end = (await transport.end_offsets(partition.topic))[partition]
+    assert 0 <= start <= 6, "nothing is deleted that was not said to be"
+    assert end == 10
+    assert (await read(transport, partition, 6, count=4)).values == numbers(6, 10).values, (
+        "what was not deleted is there"
+    )
+    await transport.delete_records({partition: 3})
+    await transport.delete_records({partition: 10})
+    await write(transport, partition, numbers(10, 12))
+    assert (await read(transport, partition, 10, count=2)).values == numbers(10, 12).values, "offsets go on"
+    async with consumer(transport, prefix, "deleted") as (member, _):
+        found = await values(member, 2)
+        assert found[-2:] == numbers(10, 12).values, "a new group begins with what is there"
+    await expect_error(transport.delete_records({partition: 13}), "delete records that do not exist")
+    nowhere = TopicPartition(f"{prefix}-nowhere", 0)
+    await expect_error(transport.delete_records({nowhere: 1}), "delete records of a topic that does not exist")
 
 
 async def _check_group_offsets(transport: Transport, prefix: str) -> None:

@@ -1,0 +1,21 @@
+"""What an embedded broker finds when it starts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from orders import PARTITIONS, load
+from subjects import MainstemNode, Topics
+
+
+def data_folder(work: Path, count: int, totals_configs: dict[str, str]) -> Path:
+    """Its topics, and in `orders` the first `count`."""
+    data = work / "data"
+    with MainstemNode(parent_folder=work) as broker:
+        Topics(broker.bootstrap).create("orders", PARTITIONS, {})
+        Topics(broker.bootstrap).create("totals", PARTITIONS, totals_configs)
+        load(broker.bootstrap, "orders", count)
+        broker.end()
+        shutil.move(broker.log_dir, data)
+    return data
