@@ -7,7 +7,8 @@
     topics        a key-value bucket: how many partitions, which configs, which streams
     group         one key of another bucket: members, who reads which partition, what is committed. Every change is a
                   compare-and-set of the whole, so a commit is all or nothing, and counts only from who owns the partitions
-    life signs    plain messages between the members; nothing of them is stored
+    life signs    a number in the group that each member counts up. Whoever sees one stand still for a session, by its own
+                  clock, puts that member out
 
 Why packed: a message of its own for each record costs the server and this process about 20 times as much. What it costs: an
 offset is found by a binary search over the messages of a partition, and nothing is compacted.

@@ -50,7 +50,7 @@ class Conflict(TransportError):
 
 
 def in_words(error: Exception, what: str) -> TransportError:
-    if isinstance(error, nats.js.errors.KeyNotFoundError):
+    if isinstance(error, nats.js.errors.KeyNotFoundError | nats.js.errors.BucketNotFoundError):
         return Missing(f"{what}: it does not exist")
     if isinstance(error, nats.js.errors.NotFoundError):
         is_stream = error.err_code == NO_STREAM
@@ -62,7 +62,9 @@ def in_words(error: Exception, what: str) -> TransportError:
     if isinstance(error, nats.js.errors.APIError):
         return TransportError(f"{what}: {error.description} (error {error.err_code})")
     if isinstance(error, nats.errors.NoRespondersError | nats.js.errors.NoStreamResponseError):
-        return TransportError(f"{what}: nobody answers; is JetStream switched on (nats-server -js), are all servers up?")
+        return TransportError(
+            f"{what}: nobody answers; is JetStream switched on (nats-server -js), are all servers up?"
+        )
     if isinstance(error, nats.errors.TimeoutError):
         return TransportError(f"{what}: no answer in time; check that the NATS server is running")
     return TransportError(f"{what}: {error or type(error).__name__}")

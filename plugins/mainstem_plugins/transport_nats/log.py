@@ -130,6 +130,19 @@ class PartitionLog:
             stored = await self.at(stored.sequence + 1)
         return last.packed.end
 
+    async def delete_before(self, offset: int) -> None:
+        """Messages whose records are all below it; the last one always stays, because it says where the partition ends.
+
+        Raises: TransportError, also for an offset behind the end.
+        """
+        place = await self.place(offset)
+        kept = place.sequence - 1 if offset == place.end else place.sequence
+        if kept > 1:
+            await self._connection.call(
+                f"records of {self.partition} cannot be deleted",
+                lambda: self._connection.js.purge_stream(self.stream, seq=kept),
+            )
+
     async def forget(self, before: int) -> None:
         """Messages whose records are all older than `before` (ms); the last one always stays. Raises: TransportError."""
         last = await self.last()

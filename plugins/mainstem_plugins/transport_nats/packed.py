@@ -49,7 +49,7 @@ def unpack(data: bytes) -> Packed:
 def pack(batch: Batch, ending: Ending) -> bytes:
     """`batch` as it follows `ending`."""
     headers = batch.headers if batch.headers is not None and any(batch.headers) else None
-    newest = max(ending.newest, max(batch.timestamps))
+    newest = max(ending.newest, *batch.timestamps)
     # As a plain list, because a Struct would have to convert the headers to lists of its own first.
     return _encoder.encode([ending.offset, newest, batch.timestamps, batch.keys, batch.values, headers])
 

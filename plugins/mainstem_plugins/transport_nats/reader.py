@@ -45,7 +45,9 @@ class _AgainError(Exception):
 class PartitionReader:
     """`on_news` is called when `take` has something new to return, or to raise."""
 
-    def __init__(self, connection: NatsConnection, log: PartitionLog, place: Place, on_news: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: NatsConnection, log: PartitionLog, place: Place, on_news: Callable[[], None]
+    ) -> None:
         self.next_offset = place.offset
         self.is_paused = False
         self._connection = connection

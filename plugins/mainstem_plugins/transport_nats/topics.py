@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 from nats.js import api
@@ -152,7 +153,7 @@ class Topics:
         for log in logs:
             try:
                 await self._connection.call(
-                    f"{log.partition} cannot be deleted", lambda log=log: self._connection.js.delete_stream(log.stream)
+                    f"{log.partition} cannot be deleted", partial(self._connection.js.delete_stream, log.stream)
                 )
             except Missing:
                 continue
@@ -170,6 +171,4 @@ async def open_bucket(connection: NatsConnection, name: str) -> KeyValue:
         return await connection.call(f"bucket {name} cannot be opened", lambda: connection.js.key_value(name))
     except Missing:
         config = api.KeyValueConfig(bucket=name, history=1, replicas=connection.config.replicas)
-        return await connection.call(
-            f"bucket {name} cannot be made", lambda: connection.js.create_key_value(config)
-        )
+        return await connection.call(f"bucket {name} cannot be made", lambda: connection.js.create_key_value(config))
