@@ -26,8 +26,8 @@ demo: $(STAMP) ## run the main job: a month of real flights through the embedded
 test: $(STAMP) ## run the tests (Python only, under 10 minutes)
 	@$(BIN)/python -m pytest -q -n 2 -m 'not conformance'
 
-conformance: $(STAMP) ## run the tests that need Java, Go, Node, Redis, ZooKeeper or a browser
-	@$(BIN)/python -m pytest -q -m conformance tests/conformance tests/plugins/transport_redis
+conformance: $(STAMP) ## run the tests that need Java, Go, Node, Redis, NATS, ZooKeeper or a browser
+	@$(BIN)/python -m pytest -q -m conformance tests/conformance tests/plugins/transport_redis tests/plugins/transport_nats
 
 chaos: $(STAMP) ## exactly-once under kill -9, 200 runs in at most 30 minutes; goes on where it was stopped
 	@$(BIN)/python tests/chaos/chaos.py

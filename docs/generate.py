@@ -23,6 +23,7 @@ from mainstem.telemetry import metrics
 from mainstem_plugins.transport_embedded.transport import EmbeddedTransport
 from mainstem_plugins.transport_kafka.transport import KafkaTransport
 from mainstem_plugins.transport_memory.transport import MemoryTransport
+from mainstem_plugins.transport_nats.transport import NatsTransport
 from mainstem_plugins.transport_redis.transport import RedisTransport
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,7 @@ def transports_page() -> str:
         "embedded": EmbeddedTransport.traits,
         "kafka": KafkaTransport.traits,
         "memory": MemoryTransport.traits,
+        "nats": NatsTransport.traits,
         "redis": RedisTransport.traits,
     }
 

@@ -7,6 +7,7 @@ again; orders are produced all the while.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -19,10 +20,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from mainstem.api.batch import Batch
+from mainstem.api.transport import Transport, TransportError
+from mainstem.model.ids import TopicPartition
+
 ORDERS = 6_000
 KILLS = 6
 PARTITIONS = 3
 DEADLINE_S = 90
+MOMENT_MS = 50
 SCRIPT = """
 from mainstem import Count, Pipeline, Sum, run
 
@@ -45,6 +51,42 @@ class Carrier(Protocol):
 
     def read(self, topic: str) -> list[bytes]:
         """Committed values that came since the last call, maybe none; waits for a moment."""
+
+
+class TransportCarrier:
+    """Through a transport of the test's own; its calls run on a loop that stands still in between."""
+
+    def __init__(self, runner: asyncio.Runner, transport: Transport) -> None:
+        self._runner = runner
+        self._transport = transport
+        self._positions = dict.fromkeys(range(PARTITIONS), 0)
+
+    def produce(self, topic: str, values: Sequence[bytes]) -> None:
+        async def produce() -> None:
+            producer = self._transport.producer()
+            for number in range(PARTITIONS):
+                mine = list(values[number::PARTITIONS])
+                batch = Batch(keys=[None] * len(mine), values=mine, timestamps=[1_700_000_000_000] * len(mine))
+                await producer.produce(TopicPartition(topic, number), batch)
+            await producer.flush()
+            await producer.close()
+
+        self._runner.run(produce())
+
+    def read(self, topic: str) -> list[bytes]:
+        async def read() -> list[bytes]:
+            found: list[bytes] = []
+            for number, position in self._positions.items():
+                partition = TopicPartition(topic, number)
+                try:
+                    got = await self._transport.read(partition, position, max_records=500, max_wait_ms=MOMENT_MS)
+                except TransportError:
+                    return found  # no worker has made it yet
+                self._positions[number] = got.next_offset
+                found += [value for value in got.batch.values if value is not None]
+            return found
+
+        return self._runner.run(read())
 
 
 class Workers:

@@ -1,0 +1,231 @@
+"""A producer. Each partition has at most one message on its way, which holds everything that was produced meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from mainstem.api.batch import Batch, slices
+from mainstem.api.transport import TransportError
+from mainstem.model.ids import TopicPartition
+from mainstem_plugins.transport_nats.connection import Conflict, NatsConnection
+from mainstem_plugins.transport_nats.log import MESSAGE_ID, PartitionLog, ending_of
+from mainstem_plugins.transport_nats.packed import Ending, pack
+from mainstem_plugins.transport_nats.topics import TopicEntry, Topics, retention_ms
+
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
+IN_FLIGHT_BYTES = 16 * 1024 * 1024
+RECORDS_MAX = 4_000
+FORGET_EVERY_MS = 60_000
+
+
+class _Item(msgspec.Struct, eq=False):
+    """Records of one message; `told` gets the offset of the first."""
+
+    batch: Batch
+    size: int
+    told: asyncio.Future[int]
+
+
+class _Writer:
+    """One partition's records in their order."""
+
+    def __init__(self, connection: NatsConnection, log: PartitionLog, entry: TopicEntry) -> None:
+        self.waiting: deque[_Item] = deque()
+        self.sending: asyncio.Task[None] | None = None
+        self._connection = connection
+        self._log = log
+        self._ending: Ending | None = None
+        self._retention_ms = retention_ms(entry)
+        self._forgot_ms = connection.clock.monotonic_ms()
+
+    async def send(self, item: _Item) -> int:
+        """The offset of its first record. Raises: TransportError."""
+        message_id = uuid.uuid4().hex
+        what = f"{self._log.partition} did not take a record"
+        timeout_s = self._connection.config.delivery_timeout_ms / 1000
+        while True:
+            if self._ending is None:
+                last = await self._log.last()
+                if last is not None and last.message_id == message_id:
+                    self._ending = ending_of(last)  # it arrived, and its acknowledgement did not
+                    return last.packed.first
+                self._ending = Ending(0, 0, 0) if last is None else ending_of(last)
+            ending, data = self._ending, pack(item.batch, self._ending)
+            limit = self._connection.client.max_payload
+            if len(data) > limit:
+                raise TransportError(
+                    f"{what}: it has {len(data):,} bytes, the NATS server takes {limit:,} (max_payload)"
+                )
+            try:
+                stored = await self._connection.call(what, self._publishing(data, ending, message_id), timeout_s)
+            except Conflict:
+                self._ending = None  # another writer's, or ours whose acknowledgement was lost
+                continue
+            except BaseException:
+                self._ending = None
+                raise
+            end = ending.offset + len(item.batch)
+            self._ending = Ending(stored, end, max(ending.newest, *item.batch.timestamps))
+            await self._forget_the_old()
+            return ending.offset
+
+    def _publishing(self, data: bytes, ending: Ending, message_id: str) -> Callable[[], Awaitable[int]]:
+        headers = {EXPECTED_SEQUENCE: str(ending.sequence), MESSAGE_ID: message_id}
+
+        async def publish() -> int:
+            acknowledged = await self._connection.js.publish(self._log.subject, data, headers=headers)
+            return int(acknowledged.seq)
+
+        return publish
+
+    async def _forget_the_old(self) -> None:
+        now_ms = self._connection.clock.monotonic_ms()
+        if self._retention_ms is None or now_ms - self._forgot_ms < FORGET_EVERY_MS:
+            return
+        self._forgot_ms = now_ms
+        try:
+            await self._log.forget(self._connection.clock.now_ms() - self._retention_ms)
+        except TransportError as error:
+            self._connection.log.warning(
+                "transport.nats.retention", partition=str(self._log.partition), error=str(error)
+            )
+
+
+class NatsProducer:
+    def __init__(self, connection: NatsConnection, topics: Topics) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._writers: dict[TopicPartition, _Writer] = {}
+        self._bytes = 0
+        self._progress = asyncio.Event()
+        self._failed: TransportError | None = None
+
+    async def produce(self, partition: TopicPartition, batch: Batch) -> None:
+        await self._add(partition, batch)
+
+    async def append(self, partition: TopicPartition, batch: Batch) -> Sequence[int] | None:
+        offsets: list[int] = []
+        for item in await self._add(partition, batch):
+            first = await item.told
+            offsets.extend(range(first, first + len(item.batch)))
+        return offsets
+
+    async def _add(self, partition: TopicPartition, batch: Batch) -> list[_Item]:
+        self._check()
+        writer = self._writers.get(partition) or await self._new_writer(partition)
+        while self._bytes > IN_FLIGHT_BYTES:
+            self._progress.clear()
+            await self._progress.wait()
+            self._check()
+        items = []
+        loop = asyncio.get_running_loop()
+        for first, end in slices(batch, self._connection.config.message_bytes, RECORDS_MAX):
+            part = _part(batch, first, end)
+            items.append(_Item(part, _size(part), loop.create_future()))
+        writer.waiting.extend(items)
+        self._bytes += sum(item.size for item in items)
+        if writer.sending is None and items:
+            writer.sending = asyncio.create_task(self._send(writer))
+        return items
+
+    async def _new_writer(self, partition: TopicPartition) -> _Writer:
+        entry = await self._topics.get(partition.topic)
+        writer = _Writer(self._connection, self._topics.log(partition, entry), entry)
+        return self._writers.setdefault(partition, writer)
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+    async def _send(self, writer: _Writer) -> None:
+        taken: list[_Item] = []
+        try:
+            while writer.waiting and self._failed is None:
+                taken = self._take(writer)
+                joined = taken[0] if len(taken) == 1 else _Item(_joined(taken), 0, taken[0].told)
+                first = await writer.send(joined)
+                for item in taken:
+                    if not item.told.done():
+                        item.told.set_result(first)
+                    first += len(item.batch)
+                self._bytes -= sum(item.size for item in taken)
+                self._progress.set()
+        except TransportError as error:
+            self._fail(error)
+            for item in taken:
+                _refuse(item, error)
+        finally:
+            writer.sending = None
+            self._progress.set()
+
+    def _take(self, writer: _Writer) -> list[_Item]:
+        """As many as one message holds, at least one."""
+        taken, size, records = [writer.waiting.popleft()], 0, 0
+        size, records = taken[0].size, len(taken[0].batch)
+        while writer.waiting:
+            following = writer.waiting[0]
+            size, records = size + following.size, records + len(following.batch)
+            if size > self._connection.config.message_bytes or records > RECORDS_MAX:
+                break
+            taken.append(writer.waiting.popleft())
+        return taken
+
+    def _fail(self, error: TransportError) -> None:
+        """What follows must not be written either: it would be in front of what was not."""
+        self._failed = self._failed or error
+        for writer in self._writers.values():
+            for item in writer.waiting:
+                _refuse(item, error)
+            writer.waiting.clear()
+
+    async def flush(self) -> None:
+        while sending := [writer.sending for writer in self._writers.values() if writer.sending is not None]:
+            await asyncio.wait(sending)
+        self._check()
+
+    async def close(self) -> None:
+        sending = [writer.sending for writer in self._writers.values() if writer.sending is not None]
+        for task in sending:
+            task.cancel()
+        if sending:
+            await asyncio.wait(sending)
+        self._fail(TransportError("the producer is closed"))
+
+
+def _refuse(item: _Item, error: TransportError) -> None:
+    if not item.told.done():
+        item.told.set_exception(error)
+        item.told.exception()  # whoever waited may be gone
+
+
+def _part(batch: Batch, first: int, end: int) -> Batch:
+    """A copy: whoever produced the columns may use them again."""
+    return Batch(
+        keys=batch.keys[first:end],
+        values=batch.values[first:end],
+        timestamps=batch.timestamps[first:end],
+        headers=None if batch.headers is None else batch.headers[first:end],
+    )
+
+
+def _size(batch: Batch) -> int:
+    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys))) + 32 * len(batch)
+
+
+def _joined(items: Sequence[_Item]) -> Batch:
+    batch = Batch(keys=[], values=[], timestamps=[])
+    for item in items:
+        part = item.batch
+        if batch.headers is None and part.headers is not None:
+            batch.headers = [()] * len(batch)
+        if batch.headers is not None:
+            batch.headers.extend(part.headers if part.headers is not None else [()] * len(part))
+        batch.keys.extend(part.keys)
+        batch.values.extend(part.values)
+        batch.timestamps.extend(part.timestamps)
+    return batch
