@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import tempfile
@@ -126,9 +127,9 @@ class _App:
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             text = self._printed.read_text(errors="replace")
-            for line in text.splitlines():
-                if line.startswith(f"{word} ") and text.endswith("\n"):
-                    return float(line.split()[1])
+            found = re.search(rf"{word} ([0-9.]+)\n", text)  # among what Faust paints
+            if found is not None:
+                return float(found[1])
             if self.process.poll() is not None:
                 raise RuntimeError(f"it ended by itself: {text.strip()[-300:]}")
             time.sleep(LOOK_S)
