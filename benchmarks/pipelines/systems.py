@@ -94,7 +94,7 @@ SYSTEMS = [
     _faust(FAUST_NOTHING, "mainstem+kafka", "the same app on mainstem+kafka://", times=5),
     _faust(FAUST_NOTHING, "mainstem", "the same app on mainstem:// (embedded)", times=8),
     _faust(FAUST_NOTHING, "memory", "the same app on memory://", bar=100_000, times=10),
-    _faust(FAUST_TABLE, "kafka", "Faust on its aiokafka driver"),
+    _faust(FAUST_TABLE, "kafka", "Faust on its aiokafka driver (100,000 keys)"),
     _faust(FAUST_TABLE, "mainstem+kafka", "the same app on mainstem+kafka://", bar=100_000),
     _faust(FAUST_TABLE, "mainstem", "the same app on mainstem:// (embedded)", bar=100_000),
 ]

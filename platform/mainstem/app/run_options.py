@@ -86,7 +86,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     made.add_argument(
         "--broker",
         metavar="URL",
-        help="embedded:// (default, a broker in this process), kafka://host:port, redis://host:port/0",
+        help="embedded:// (default, a broker in this process), kafka://, redis://, nats:// and host:port",
     )
     made.add_argument(
         "--broker-config",
