@@ -65,6 +65,8 @@ PASSING = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_LEADER_EPOCH,  # a broker that has not heard of the new topic yet
+        KafkaError.FENCED_LEADER_EPOCH,
     }
 )
 
