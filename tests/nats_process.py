@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MODULE = "github.com/nats-io/nats-server/v2@v2.14.9"
-BUILT = Path(__file__).resolve().parent / "conformance" / ".built" / "nats"
+MODULE = "github.com/nats-io/nats-server/v2@v2.10.29"
+"""The oldest line that the transport is for."""
+BUILT = Path(__file__).resolve().parents[1] / ".cache" / "conformance" / "nats"
 BUILD_TIMEOUT_S = 600
 STARTS_MAX = 5
 START_TIMEOUT_S = 20

@@ -26,6 +26,7 @@ PENDING_BYTES_MAX = 16 * 1024 * 1024
 # "wrong last sequence", with and without the sequence in its text (2.12).
 WRONG_SEQUENCE = frozenset({10071, 10164})
 NO_STREAM = 10059
+NO_JETSTREAM = frozenset({10039, 10076})
 PASSING = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -94,9 +95,10 @@ class NatsConnection:
         """Raises: TransportError."""
         config = self.config
         scheme = "tls" if config.tls_ca or config.tls_certificate else "nats"
+        timeout_s = min(REACH_TIMEOUT_S, config.request_timeout_ms / 1000)
         what = f"no NATS server answers at {self._address}; check the address and that it is running"
         try:
-            async with asyncio.timeout(REACH_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self.client.connect(
                     [f"{scheme}://{one.strip()}" for one in self._address.split(",")],
                     name="mainstem",
@@ -116,9 +118,8 @@ class NatsConnection:
             raise TransportError(what + said) from error
         self.connections = 1
         self._js = self.client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
-        await self.call(
-            f"JetStream of the NATS server at {self._address} cannot be used", self.js.account_info, REACH_TIMEOUT_S
-        )
+        what = f"JetStream of the NATS server at {self._address} cannot be used"
+        await self.call(what, self.js.account_info, timeout_s)
 
     def _tls(self) -> ssl.SSLContext:
         try:
@@ -155,9 +156,10 @@ class NatsConnection:
         wait_s = AGAIN_FIRST_S
         while True:
             try:
-                return await work()
+                return await _cancellable(work)
             except PASSING as error:
-                if self.clock.monotonic_ms() + int(wait_s * 1000) >= deadline_ms:
+                is_final = isinstance(error, nats.js.errors.APIError) and error.err_code in NO_JETSTREAM
+                if is_final or self.clock.monotonic_ms() + int(wait_s * 1000) >= deadline_ms:
                     raise in_words(error, what) from error
             except (nats.errors.Error, OSError) as error:
                 raise in_words(error, what) from error
@@ -168,3 +170,16 @@ class NatsConnection:
 
     async def close(self) -> None:
         await self.client.close()
+
+
+async def _cancellable(work: Callable[[], Awaitable[R]]) -> R:
+    """nats-py waits with `asyncio.wait_for`, which until Python 3.12 forgets a cancellation that comes with the answer; whoever
+    waits for the cancelled task would then wait for ever."""
+    task = asyncio.current_task()
+    assert task is not None, "called in a task"
+    cancelled = task.cancelling()
+    try:
+        return await work()
+    finally:
+        if task.cancelling() > cancelled:
+            raise asyncio.CancelledError
