@@ -51,7 +51,7 @@ async def test_what_was_acknowledged_is_there_once_after_a_server_was_killed(ope
 
 async def test_nobody_at_the_address_is_named(opened):
     with pytest.raises(TransportError, match=r"no NATS server answers at 127\.0\.0\.1:1; check the address"):
-        await opened("127.0.0.1:1")
+        await opened("127.0.0.1:1", request_timeout_ms=300)
 
 
 async def test_a_server_without_jetstream_is_named(opened, tmp_path):
