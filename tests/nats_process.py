@@ -53,7 +53,7 @@ class NatsProcess:
     def start(self) -> None:
         program, log = nats_server_program(), self._folder / "server.log"
         for _ in range(STARTS_MAX):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(self._folder / "data")]
             with log.open("wb") as out:
                 self._process = subprocess.Popen([*command, *self._flags], stdout=out, stderr=out)
@@ -77,7 +77,7 @@ class NatsProcess:
         return self._process is not None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -44,6 +44,7 @@ class NatsConsumer:
         self._was_told = False
         self._looked_ms = -LOOK_MS
         self._fetched_ms = self._clock.monotonic_ms()
+        self._is_waiting = False
         self._others: dict[str, _Seen] = {}
         self._watched_ms = self._clock.monotonic_ms()
         self._news = asyncio.Event()
@@ -63,7 +64,8 @@ class NatsConsumer:
         config = self._connection.config
         while True:
             await asyncio.sleep(config.session_timeout_ms / 1000 / BEATS_A_SESSION)
-            if self._clock.monotonic_ms() - self._fetched_ms > config.max_poll_interval_ms:
+            since_ms = self._clock.monotonic_ms() - self._fetched_ms
+            if not self._is_waiting and since_ms > config.max_poll_interval_ms:
                 continue  # a member that does not fetch is put out
             try:
                 async with self._order:
@@ -101,11 +103,18 @@ class NatsConsumer:
             left_ms = ends_ms - self._clock.monotonic_ms()
             if fetched or left_ms <= 0:
                 return fetched
-            try:
-                async with asyncio.timeout(min(left_ms, LOOK_MS) / 1000):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
+            await self._wait(min(left_ms, LOOK_MS))
+
+    async def _wait(self, wait_ms: int) -> None:
+        self._is_waiting = True
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._is_waiting = False
+            self._fetched_ms = self._clock.monotonic_ms()
 
     async def _settle(self) -> None:
         assert self._listener is not None, "subscribe comes before fetch"

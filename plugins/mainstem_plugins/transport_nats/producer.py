@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from nats.js.errors import NoStreamResponseError
 
-from mainstem.api.batch import Batch, slices
+from mainstem.api.batch import RECORD_OVERHEAD_BYTES, Batch, slices
 from mainstem.api.transport import TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Conflict, NatsConnection
@@ -154,7 +154,7 @@ class NatsProducer:
             self._check()
         items = []
         loop = asyncio.get_running_loop()
-        for first, end in slices(batch, self._connection.config.message_bytes, RECORDS_MAX):
+        for first, end in slices(batch, self._message_bytes, RECORDS_MAX):
             part = _part(batch, first, end)
             items.append(_Item(part, _size(part), loop.create_future()))
         writer.waiting.extend(items)
@@ -162,6 +162,11 @@ class NatsProducer:
         if writer.sending is None and items:
             writer.sending = asyncio.create_task(self._send(writer))
         return items
+
+    @property
+    def _message_bytes(self) -> int:
+        """How many records are made one message; the server says how large that may be."""
+        return min(self._connection.config.message_bytes, self._connection.client.max_payload * 3 // 4)
 
     async def _new_writer(self, partition: TopicPartition) -> _Writer:
         entry = await self._topics.get(partition.topic)
@@ -200,7 +205,7 @@ class NatsProducer:
         while writer.waiting:
             following = writer.waiting[0]
             size, records = size + following.size, records + len(following.batch)
-            if size > self._connection.config.message_bytes or records > RECORDS_MAX:
+            if size > self._message_bytes or records > RECORDS_MAX:
                 break
             taken.append(writer.waiting.popleft())
         return taken
@@ -246,7 +251,10 @@ def _part(batch: Batch, first: int, end: int) -> Batch:
 
 
 def _size(batch: Batch) -> int:
-    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys))) + 32 * len(batch)
+    size = sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
+    for pairs in batch.headers or ():
+        size += sum(len(name) + len(content or b"") + 4 for name, content in pairs)
+    return size + RECORD_OVERHEAD_BYTES * len(batch)
 
 
 def _joined(items: Sequence[_Item]) -> Batch:

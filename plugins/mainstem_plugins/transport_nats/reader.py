@@ -189,17 +189,17 @@ class PartitionReader:
 
     async def _wait_for_answers(self) -> None:
         """Until all that was asked for has come. Raises: _AgainError."""
-        while self._asked > 0:
+        while True:
+            if self._is_broken:
+                raise _AgainError
+            if self._asked <= 0:
+                return
             self._changed.clear()
             try:
                 async with asyncio.timeout(SILENCE_S):
                     await self._changed.wait()
             except TimeoutError as error:
                 raise _AgainError from error
-            if self._is_broken:
-                raise _AgainError
-        if self._is_broken:
-            raise _AgainError
 
     async def _arrive(self, message: Msg) -> None:
         """Called by nats-py, one message after the other."""
