@@ -38,7 +38,7 @@ def nats_server_program() -> str:
 
 
 class NatsProcess:
-    """`stop` and `kill` end it; `start` begins again with what is in the folder, on the same port."""
+    """`kill` ends it; `start` begins again with what is in the folder, on the same port."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self._folder = folder

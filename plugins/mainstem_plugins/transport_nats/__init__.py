@@ -31,7 +31,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class NatsConfig(PluginConfig, frozen=True, kw_only=True):
-    """`prefix` begins the names of all streams, buckets and subjects; `replicas` is how many servers keep each of them.
+    """`prefix` begins the names of all streams, buckets and subjects; `replicas` is how many servers keep what is made.
 
     A member that gave no sign of life for `session_timeout_ms`, or has not fetched for `max_poll_interval_ms`, is put out
     of its group. `request_timeout_ms` is how long a lost connection is waited for, `delivery_timeout_ms` how long a record

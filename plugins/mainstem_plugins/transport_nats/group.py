@@ -121,6 +121,9 @@ class NatsGroup:
             if self.member in state.members:
                 return False
             state.joined += 1
+            for place in [place for place in state.committed if partition_at(place).topic in entries]:
+                if place.rpartition("=")[0] not in counts:
+                    del state.committed[place]  # of a topic that was deleted and made again
             state.members[self.member] = Member(state.joined, counts, 0)
             state.target = shares(state.members, state.target)
             return True
