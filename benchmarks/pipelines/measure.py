@@ -20,7 +20,7 @@ from measure_faust import FaustBench
 from measurements import Outcome
 from orders import NOTED_BY_THE_BROKER, ORDERS, PARTITIONS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
 from subjects import Topics
-from systems import FAUST_JOB, FAUST_NOTHING, JOBS, LATENCY, System
+from systems import FAUST_VARIANTS, JOBS, LATENCY, System
 
 TIMEOUT_S = 120.0
 END_S = 15.0
@@ -41,7 +41,7 @@ class Bench:
     def measure(self, system: System) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="work-", dir=self._folder) as work:
             try:
-                if system.cell in (FAUST_JOB, FAUST_NOTHING):
+                if system.cell in FAUST_VARIANTS:
                     return FaustBench(self._bootstrap, Path(work)).measure(system)
                 if system.cell == LATENCY:
                     return (self._embedded_latency if system.is_embedded else self._latency)(system, Path(work))

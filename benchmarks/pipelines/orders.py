@@ -70,6 +70,16 @@ def load(bootstrap: str, topic: str, count: int, first: int = 0, customers: int 
     assert producer.flush(120) == 0, "the orders could not be written"
 
 
+def load_changelog(bootstrap: str, topic: str, keys: int) -> None:
+    """What a Faust table of totals would have written: one record for each key, both as JSON."""
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 2_000_000, "log_level": 0}
+    )
+    for number in range(keys):
+        producer.produce(topic, b"%d" % (number * 7 % 100), b'"customer-%d"' % number, number % PARTITIONS)
+    assert producer.flush(120) == 0, "the changelog could not be written"
+
+
 class Totals(NamedTuple):
     """What a topic of totals holds: when the broker appended each (ms, sorted), and the last one of each customer."""
 

@@ -11,7 +11,8 @@ PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 OWN = REPOSITORY / ".venv" / "bin" / "python"
 
 THROUGHPUT, LATENCY = "orders", "latency"
-FAUST_JOB, FAUST_NOTHING = "faust", "faust nothing"
+FAUST_JOB, FAUST_NOTHING, FAUST_TABLE = "faust", "faust nothing", "faust table"
+FAUST_VARIANTS = {FAUST_JOB: "job", FAUST_NOTHING: "nothing", FAUST_TABLE: "table"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def _faust(cell: str, scheme: str, label: str, *, bar: float | None = None, time
         cell=cell,
         label=label,
         script="app_faust.py",
-        variant="nothing" if cell == FAUST_NOTHING else "job",
+        variant=FAUST_VARIANTS[cell],
         is_peer=is_peer,
         bar=bar,
         times=times,
@@ -93,4 +94,7 @@ SYSTEMS = [
     _faust(FAUST_NOTHING, "mainstem+kafka", "the same app on mainstem+kafka://", times=5),
     _faust(FAUST_NOTHING, "mainstem", "the same app on mainstem:// (embedded)", times=8),
     _faust(FAUST_NOTHING, "memory", "the same app on memory://", bar=100_000, times=10),
+    _faust(FAUST_TABLE, "kafka", "Faust on its aiokafka driver"),
+    _faust(FAUST_TABLE, "mainstem+kafka", "the same app on mainstem+kafka://", bar=100_000),
+    _faust(FAUST_TABLE, "mainstem", "the same app on mainstem:// (embedded)", bar=100_000),
 ]

@@ -1,7 +1,9 @@
-"""A Faust app as its users write it, on the broker that its URL names: the job, or an agent that does nothing.
+"""A Faust app as its users write it, on the broker that its URL names: the job, an agent that does nothing, or a table that is
+recovered.
 
 It says on standard output when it has worked through the warm-up and when it is done: everything written, in the case of the
-job. On `memory://` it writes its orders itself, and its agent waits until all of them are there.
+job; for the table, when its partitions came and when it was recovered. On `memory://` it writes its orders itself, and its
+agent waits until all of them are there.
 """
 
 import asyncio
@@ -47,6 +49,23 @@ if variant == "nothing":
             seen += 1
             if seen in MOMENTS:
                 await say(MOMENTS[seen], None)
+
+elif variant == "table":
+    totals = app.Table("totals", default=int, key_type=str, value_type=int)
+
+    @app.on_partitions_assigned.connect
+    async def came(app, assigned, **kwargs):
+        await say("warm", None)
+
+    @totals.on_recover
+    async def recovered():
+        if len(totals) == COUNT:
+            await say("done", None)
+
+    @app.agent(orders)
+    async def reads(stream):
+        async for _ in stream:
+            pass
 
 else:
     totals = app.Table("totals", default=int, key_type=str, value_type=int)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import faust
 from mode import Service
 
+from mainstem.api.transport import Transport as AnyTransport
 from mainstem.app.plugins import PluginManager
+from mainstem.app.run_options import EXACTLY_ONCE_INTERVAL_MS
 from mainstem.faust.driver import Transport
 from mainstem.model.errors import ConfigError
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine
 from mainstem.pipeline.engine.settings import RunSettings
+from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.pipeline import Pipeline
 
@@ -29,17 +32,20 @@ class MainstemApp(faust.App):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._pipelines: list[Pipeline[Any]] = []
+        self._exactly_once: set[str] = set()
         options.setdefault("broker", "mainstem://")
         super().__init__(*args, **options)
 
-    def add_pipeline(self, pipeline: T) -> T:
-        """Runs at least once from the app's start to its stop, which takes a checkpoint. An error of it ends the app.
+    def add_pipeline(self, pipeline: T, *, exactly_once: bool = False) -> T:
+        """Runs from the app's start to its stop, which takes a checkpoint. An error of it ends the app.
 
         Before the app starts. Mistakes in the plan are told at the start, before anything runs.
         """
         if self.started:
             raise ConfigError("pipeline", str(pipeline), "the app runs already: add pipelines before it starts")
         self._pipelines.append(pipeline)
+        if exactly_once:
+            self._exactly_once.add(pipeline.name)
         return pipeline
 
     def on_init_dependencies(self) -> Iterable[Any]:
@@ -49,16 +55,20 @@ class MainstemApp(faust.App):
                 raise ConfigError(
                     "broker", str(self.conf.broker), "pipelines need mainstem://, memory:// or mainstem+kafka://"
                 )
-            services.append(Pipelines(self, self._pipelines, beacon=self.beacon))
+            services.append(Pipelines(self, self._pipelines, self._exactly_once, beacon=self.beacon))
         return services
 
 
 class Pipelines(Service):
     """The app's pipelines as one of its services."""
 
-    def __init__(self, app: MainstemApp, pipelines: list[Pipeline[Any]], **kwargs: Any) -> None:
+    def __init__(
+        self, app: MainstemApp, pipelines: list[Pipeline[Any]], exactly_once: Collection[str], **kwargs: Any
+    ) -> None:
+        """`exactly_once`: names."""
         self.app = app
         self._pipelines = pipelines
+        self._exactly_once = exactly_once
         self._engines: list[Engine] = []
         self._runs: list[Any] = []
         super().__init__(**kwargs)
@@ -75,12 +85,22 @@ class Pipelines(Service):
                 catalog=plugins,
                 transport=environment.transport,
                 context=environment.context,
-                settings=RunSettings(once=False),
+                settings=self._settings_of(plan.name, environment.transport),
             )
             await engine.open()
             self._engines.append(engine)
         register(environment.context.sensor, [engine.counters for engine in self._engines])
         self._runs = [self.add_future(engine.run()) for engine in self._engines]
+
+    def _settings_of(self, name: str, transport: AnyTransport) -> RunSettings:
+        """Raises: ConfigError."""
+        if name not in self._exactly_once:
+            return RunSettings(once=False)
+        if transport.traits.transactions is None:
+            raise ConfigError("exactly_once", name, "this broker has no transactions")
+        return RunSettings(
+            once=False, exactly_once=True, engine=EngineSettings(commit_interval_ms=EXACTLY_ONCE_INTERVAL_MS)
+        )
 
     async def on_stop(self) -> None:
         for engine in self._engines:

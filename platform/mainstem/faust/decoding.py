@@ -53,8 +53,11 @@ def _loader(channel: Any, part: str, error: type[Exception]) -> Load:
         of_schema, of_registry = getattr(schema, f"loads_{part}"), getattr(registry, f"loads_{part}")
         return lambda data, message: of_schema(app, message, loads=of_registry)
     given, kind = f"{part}_serializer", getattr(schema, f"{part}_type")
-    if kind is None and is_plain_json(getattr(schema, given) or getattr(registry, given)):
-        return _json(error)
+    if is_plain_json(getattr(schema, given) or getattr(registry, given)):
+        if kind is None:
+            return _json(error)
+        if kind in (int, float, str) and type(registry)._prepare_payload is Registry._prepare_payload:
+            return _json_of(kind, error, registry)
     loads = getattr(registry, f"loads_{part}")
     return lambda data, message: loads(kind, data, serializer=getattr(schema, given))
 
@@ -68,6 +71,24 @@ def is_fausts(schema: Any, registry: Any, name: str) -> bool:
 def is_plain_json(serializer: Any) -> bool:
     """Faust's own JSON, which nobody has replaced."""
     return serializer == "json" and type(codecs.get_codec("json")) is codecs.json
+
+
+def _json_of(kind: type, error: type[Exception], registry: Any) -> Load:
+    """JSON of a plain type; what is of another one is converted, or refused, as Faust does."""
+    loads = orjson.loads
+
+    def load(data: bytes | None, message: Any) -> Any:
+        if data is None:
+            return None
+        try:
+            value = loads(data)
+            return value if type(value) is kind else registry._prepare_payload(kind, value)
+        except MemoryError:
+            raise
+        except Exception as trouble:  # what Faust's conversions raise
+            raise error(str(trouble)) from trouble
+
+    return load
 
 
 def _json(error: type[Exception]) -> Load:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from itertools import groupby
 from time import monotonic
 from typing import Any
 
@@ -68,22 +68,20 @@ class Recovery(FaustRecovery):
 
     async def _apply(self, events: list[Any]) -> None:
         now = monotonic()
-        by_table: dict[Any, list[Any]] = defaultdict(list)
-        for event in events:
-            tp, offset = event.message.tp, event.message.offset
-            table = self.tp_to_table.get(tp)
+        # They come in runs of one partition.
+        for tp, run in groupby(events, key=_partition_of):
+            table: Any = self.tp_to_table.get(tp)
             is_active = tp in self.active_tps
             if table is None or not (is_active or tp in self.standby_tps):
                 continue  # revoked meanwhile
             offsets = self.active_offsets if is_active else self.standby_offsets
             seen = offsets.get(tp)
-            if seen is not None and offset <= seen:
+            batch = [event for event in run if seen is None or event.message.offset > seen]
+            if not batch:
                 continue
-            offsets[tp] = offset
+            offsets[tp] = batch[-1].message.offset
             received_at = self._active_events_received_at if is_active else self._standby_events_received_at
             received_at[tp] = now
-            by_table[table].append(event)
-        for table, batch in by_table.items():
             if table._on_changelog_event is not None:
                 for event in batch:
                     await table.on_changelog_event(event)
@@ -106,6 +104,11 @@ class Recovery(FaustRecovery):
             self.signal_recovery_end.set()
         if not self.tables.standbys_ready and not self.standby_remaining_total():
             self.tables.on_standbys_ready()
+
+
+def _partition_of(event: Any) -> TP:
+    tp: TP = event.message.tp
+    return tp
 
 
 class TableManager(FaustTableManager):

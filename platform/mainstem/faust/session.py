@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mainstem.api.transport import Transport
+from mainstem.app.collector import settled_collector
 from mainstem.app.environment import Environment, open_environment
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import DATA, RunOptions
@@ -58,6 +59,7 @@ class Session:
             if not self._users:
                 async with AsyncExitStack() as stack:
                     self.environment = await open_environment(self.options, PluginManager(), stack)
+                    stack.enter_context(settled_collector(collects=False))
                     self._stack = stack.pop_all()
             self._users += 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.faust_apps.apps import feed, ignoring, running, until
 
-from mainstem import Pipeline
+from mainstem import Count, Pipeline
 from mainstem.faust import MainstemApp, codec
 from mainstem.model.errors import ConfigError
 
@@ -41,6 +41,32 @@ async def test_a_pipeline_feeds_an_agent_of_the_same_app(broker: str, tmp_path: 
         await feed(app, "orders", [{"id": number, "price": number} for number in range(500)])
         await until(lambda: len(seen) == 500)
     assert sorted(seen) == list(range(0, 1_000, 2))
+
+
+async def test_a_pipeline_that_runs_exactly_once_shows_what_its_transactions_committed(
+    broker: str, tmp_path: Path
+) -> None:
+    app = hosting_app(broker, tmp_path)
+    app.add_pipeline(
+        Pipeline("counting")
+        .source("orders", key="string", value="json")
+        .aggregate(n=Count())
+        .sink("counts", value="json"),
+        exactly_once=True,
+    )
+    seen: list[Any] = []
+
+    @app.agent(app.topic("counts", value_serializer="json"))
+    async def collect(stream: Any) -> None:
+        async for count in stream:
+            seen.append(count["n"])
+
+    ignoring(app, "orders")
+
+    async with running(app):
+        await feed(app, "orders", [{"id": number} for number in range(200)], keys=["one"] * 200)
+        await until(lambda: len(seen) == 200)
+    assert sorted(seen) == sorted([*range(1, 101), *range(1, 101)]), "one count for each partition"
 
 
 async def test_pipelines_are_refused_on_a_broker_that_is_not_ours(tmp_path: Path) -> None:
