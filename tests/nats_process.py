@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MODULE = "github.com/nats-io/nats-server/v2@v2.14.9"
-BUILT = Path(__file__).resolve().parent / "conformance" / ".built" / "nats"
+MODULE = "github.com/nats-io/nats-server/v2@v2.10.29"
+"""The oldest line that the transport is for."""
+BUILT = Path(__file__).resolve().parents[1] / ".cache" / "conformance" / "nats"
 BUILD_TIMEOUT_S = 600
 STARTS_MAX = 5
 START_TIMEOUT_S = 20
@@ -37,7 +38,7 @@ def nats_server_program() -> str:
 
 
 class NatsProcess:
-    """`stop` and `kill` end it; `start` begins again with what is in the folder, on the same port."""
+    """`kill` ends it; `start` begins again with what is in the folder, on the same port."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self._folder = folder
@@ -52,7 +53,7 @@ class NatsProcess:
     def start(self) -> None:
         program, log = nats_server_program(), self._folder / "server.log"
         for _ in range(STARTS_MAX):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(self._folder / "data")]
             with log.open("wb") as out:
                 self._process = subprocess.Popen([*command, *self._flags], stdout=out, stderr=out)
@@ -76,7 +77,7 @@ class NatsProcess:
         return self._process is not None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

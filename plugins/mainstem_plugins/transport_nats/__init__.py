@@ -2,20 +2,21 @@
 
     partition     one stream of one subject; one message is many records, packed as columns
     offset        counted by the writers: each message says the offset of its first record. It is stored only if the stream
-                  still ends where its writer thought (`Nats-Expected-Last-Sequence`), so offsets have no gaps, and a message
-                  that is sent again because its acknowledgement was lost is not stored twice
+                  still ends where its writer thought (`Nats-Expected-Last-Sequence`), so offsets have no gaps. A message whose
+                  acknowledgement was lost can only be at the one place where it was meant to be, and is looked for there
     topics        a key-value bucket: how many partitions, which configs, which streams
     group         one key of another bucket: members, who reads which partition, what is committed. Every change is a
                   compare-and-set of the whole, so a commit is all or nothing, and counts only from who owns the partitions
     life signs    a number in the group that each member counts up. Whoever sees one stand still for a session, by its own
                   clock, puts that member out
 
-Why packed: a message of its own for each record costs the server and this process about 20 times as much. What it costs: an
-offset is found by a binary search over the messages of a partition, and nothing is compacted.
+Why packed: where messages of one record came to 30,000 a second, packed ones came to a million records. What it costs: an offset
+is found by a binary search over the messages of a partition, and nothing is compacted.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -30,7 +31,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class NatsConfig(PluginConfig, frozen=True, kw_only=True):
-    """`prefix` begins the names of all streams, buckets and subjects; `replicas` is how many servers keep each of them.
+    """`prefix` begins the names of all streams, buckets and subjects; `replicas` is how many servers keep what is made.
 
     A member that gave no sign of life for `session_timeout_ms`, or has not fetched for `max_poll_interval_ms`, is put out
     of its group. `request_timeout_ms` is how long a lost connection is waited for, `delivery_timeout_ms` how long a record
@@ -53,12 +54,14 @@ class NatsConfig(PluginConfig, frozen=True, kw_only=True):
 
 
 def open_transport(config: NatsConfig, context: PluginContext, address: str, node: LocalNode | None) -> Transport:
-    if not address:
+    if "@" in address:
+        raise TransportError("nats://: user, password and token are settings of their own, after ?")
+    if not all(re.fullmatch(r"[^/\s]+", one.strip()) for one in address.split(",")):
         raise TransportError("nats:// needs an address: nats://host:port, or several separated by commas")
     try:
         from mainstem_plugins.transport_nats.transport import NatsTransport
-    except ImportError as error:
-        raise TransportError(f"nats:// needs the package nats-py: pip install 'mainstem[nats]' ({error})") from error
+    except ModuleNotFoundError as error:
+        raise TransportError(f"nats:// needs {error.name}: pip install 'mainstem[nats]'") from error
     return NatsTransport(config, context, address)
 
 

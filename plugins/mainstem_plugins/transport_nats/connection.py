@@ -26,6 +26,7 @@ PENDING_BYTES_MAX = 16 * 1024 * 1024
 # "wrong last sequence", with and without the sequence in its text (2.12).
 WRONG_SEQUENCE = frozenset({10071, 10164})
 NO_STREAM = 10059
+NO_JETSTREAM = frozenset({10039, 10076})
 PASSING = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -92,33 +93,50 @@ class NatsConnection:
 
     async def open(self) -> None:
         """Raises: TransportError."""
-        config = self.config
-        scheme = "tls" if config.tls_ca or config.tls_certificate else "nats"
-        what = f"no NATS server answers at {self._address}; check the address and that it is running"
-        try:
-            async with asyncio.timeout(REACH_TIMEOUT_S):
-                await self.client.connect(
-                    [f"{scheme}://{one.strip()}" for one in self._address.split(",")],
-                    name="mainstem",
-                    error_cb=self._on_error,
-                    reconnected_cb=self._on_reconnected,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # it sleeps so many seconds
-                    pending_size=PENDING_BYTES_MAX,
-                    user=config.user,
-                    password=config.password.reveal() if config.password else None,
-                    token=config.token.reveal() if config.token else None,
-                    tls=self._tls() if scheme == "tls" else None,
-                )
-        except (TimeoutError, OSError, nats.errors.Error) as error:
+        timeout_s = min(REACH_TIMEOUT_S, self.config.request_timeout_ms / 1000)
+        ends_ms = self.clock.monotonic_ms() + int(timeout_s * 1000)
+        while (refused := await self._connect()) is not None:
             await self.client.close()
-            said = f" (it said: {self._told})" if self._told else ""
-            raise TransportError(what + said) from error
+            is_final = "authorization" in str(refused).lower() or isinstance(refused, ssl.SSLError)
+            if is_final or self.clock.monotonic_ms() >= ends_ms:
+                said = self._told or str(refused) or type(refused).__name__
+                raise TransportError(
+                    f"no NATS server answers at {self._address}; check the address and that it is running (it said: {said})"
+                ) from refused
+            self.client = Client()
+            await asyncio.sleep(RECONNECT_WAIT_S)
         self.connections = 1
         self._js = self.client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
-        await self.call(
-            f"JetStream of the NATS server at {self._address} cannot be used", self.js.account_info, REACH_TIMEOUT_S
-        )
+        what = f"JetStream of the NATS server at {self._address} cannot be used"
+        try:
+            await self.call(what, self.js.account_info, timeout_s)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _connect(self) -> Exception | None:
+        """What went wrong. One round over the addresses: nats-py would go on for ever, whatever it is told."""
+        config = self.config
+        scheme = "tls" if config.tls_ca or config.tls_certificate else "nats"
+        try:
+            await self.client.connect(
+                [f"{scheme}://{one.strip()}" for one in self._address.split(",")],
+                name="mainstem",
+                error_cb=self._on_error,
+                reconnected_cb=self._on_reconnected,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # it sleeps so many seconds
+                pending_size=PENDING_BYTES_MAX,
+                user=config.user,
+                password=config.password.reveal() if config.password else None,
+                token=config.token.reveal() if config.token else None,
+                tls=self._tls() if scheme == "tls" else None,
+            )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            return error
+        self.client.options.update(allow_reconnect=True, max_reconnect_attempts=-1)
+        return None
 
     def _tls(self) -> ssl.SSLContext:
         try:
@@ -155,9 +173,10 @@ class NatsConnection:
         wait_s = AGAIN_FIRST_S
         while True:
             try:
-                return await work()
+                return await _cancellable(work)
             except PASSING as error:
-                if self.clock.monotonic_ms() + int(wait_s * 1000) >= deadline_ms:
+                is_final = isinstance(error, nats.js.errors.APIError) and error.err_code in NO_JETSTREAM
+                if is_final or self.clock.monotonic_ms() + int(wait_s * 1000) >= deadline_ms:
                     raise in_words(error, what) from error
             except (nats.errors.Error, OSError) as error:
                 raise in_words(error, what) from error
@@ -167,4 +186,23 @@ class NatsConnection:
             wait_s = min(2 * wait_s, AGAIN_MAX_S)
 
     async def close(self) -> None:
-        await self.client.close()
+        try:
+            await _cancellable(self.client.close)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # It comes out of nats-py, where it was just trying to connect again; the connection is closed.
+
+
+async def _cancellable(work: Callable[[], Awaitable[R]]) -> R:
+    """nats-py waits with `asyncio.wait_for`, which until Python 3.12 forgets a cancellation that comes with the answer; whoever
+    waits for the cancelled task would then wait for ever."""
+    task = asyncio.current_task()
+    assert task is not None, "called in a task"
+    cancelled = task.cancelling()
+    try:
+        return await work()
+    finally:
+        if task.cancelling() > cancelled:
+            raise asyncio.CancelledError

@@ -10,9 +10,10 @@ import msgspec
 from mainstem.api.transport import Committed, FetchedBatch, NotMember, RebalanceListener, TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import NatsConnection
-from mainstem_plugins.transport_nats.group import GroupState, Member, NatsGroup, place_of, shares
+from mainstem_plugins.transport_nats.group import GroupState, NatsGroup, place_of, topic_id
 from mainstem_plugins.transport_nats.log import PartitionLog, Place
 from mainstem_plugins.transport_nats.reader import PartitionReader
+from mainstem_plugins.transport_nats.shares import Member
 from mainstem_plugins.transport_nats.topics import TopicEntry, Topics
 
 BEATS_A_SESSION = 4
@@ -37,14 +38,15 @@ class NatsConsumer:
         self._clock = connection.clock
         self._known_topics = topics
         self._from_latest = from_latest
-        self._topics: Sequence[str] = ()
         self._listener: RebalanceListener | None = None
         self._entries: dict[str, TopicEntry] = {}
         self._readers: dict[TopicPartition, PartitionReader] = {}
         self._was_told = False
         self._looked_ms = -LOOK_MS
         self._fetched_ms = self._clock.monotonic_ms()
+        self._is_waiting = False
         self._others: dict[str, _Seen] = {}
+        self._watched_ms = self._clock.monotonic_ms()
         self._news = asyncio.Event()
         self._order = asyncio.Lock()  # the beating task and `fetch` change the group one after the other
         self._beating: asyncio.Task[None] | None = None
@@ -52,9 +54,9 @@ class NatsConsumer:
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         for topic in topics:
             self._entries[topic] = await self._known_topics.get(topic)
-        self._topics, self._listener = tuple(topics), listener
+        self._listener = listener
         async with self._order:
-            await self.group.join(self._topics)
+            await self.group.join(self._entries)
         self._beating = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
@@ -62,7 +64,8 @@ class NatsConsumer:
         config = self._connection.config
         while True:
             await asyncio.sleep(config.session_timeout_ms / 1000 / BEATS_A_SESSION)
-            if self._clock.monotonic_ms() - self._fetched_ms > config.max_poll_interval_ms:
+            since_ms = self._clock.monotonic_ms() - self._fetched_ms
+            if not self._is_waiting and since_ms > config.max_poll_interval_ms:
                 continue  # a member that does not fetch is put out
             try:
                 async with self._order:
@@ -72,14 +75,18 @@ class NatsConsumer:
                 continue  # the next fetch meets it too, and says so
 
     def _silent(self, state: GroupState) -> list[str]:
-        """Others that have not counted up for a session."""
+        """Others that have not counted up for a session in which this member looked all the time: after a pause (a server
+        that was away, a laptop that slept) counting begins again, for the others may have paused with it."""
         now_ms = self._clock.monotonic_ms()
+        session_ms = self._connection.config.session_timeout_ms
+        if now_ms - self._watched_ms > 2 * session_ms / BEATS_A_SESSION:
+            self._others = {}
+        self._watched_ms = now_ms
         self._others = {
             name: self._seen(name, member, now_ms)
             for name, member in state.members.items()
             if name != self.group.member
         }
-        session_ms = self._connection.config.session_timeout_ms
         return [name for name, seen in self._others.items() if now_ms - seen.since_ms > session_ms]
 
     def _seen(self, name: str, member: Member, now_ms: int) -> _Seen:
@@ -96,14 +103,23 @@ class NatsConsumer:
             left_ms = ends_ms - self._clock.monotonic_ms()
             if fetched or left_ms <= 0:
                 return fetched
-            try:
-                async with asyncio.timeout(min(left_ms, LOOK_MS) / 1000):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
+            await self._wait(min(left_ms, LOOK_MS))
+
+    async def _wait(self, wait_ms: int) -> None:
+        self._is_waiting = True
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._is_waiting = False
+            self._fetched_ms = self._clock.monotonic_ms()
 
     async def _settle(self) -> None:
         assert self._listener is not None, "subscribe comes before fetch"
+        if self._beating is not None and self._beating.done() and not self._beating.cancelled():
+            self._beating.result()  # a bug ended it
         self._fetched_ms = now_ms = self._clock.monotonic_ms()
         if now_ms - self._looked_ms < LOOK_MS:
             return
@@ -115,20 +131,16 @@ class NatsConsumer:
             await self._forget(lost)
             await self._listener.lost(lost)
             async with self._order:
-                state = await self.group.join(self._topics)
+                state = await self.group.join(self._entries)
         await self._follow(state)
 
     async def _follow(self, state: GroupState) -> None:
         assert self._listener is not None, "subscribed"
-        counts = {topic: entry.partitions for topic, entry in self._entries.items()}
-        for member in state.members.values():
-            for topic in member.topics:
-                if topic not in counts:
-                    counts[topic] = (await self._known_topics.get(topic)).partitions
         target = {
-            partition
-            for partition, name in shares(state, counts).items()
-            if name == self.group.member and partition.topic in self._entries
+            TopicPartition(topic, number)
+            for topic, entry in self._entries.items()
+            for number, name in enumerate(state.target.get(topic_id(topic, entry.incarnation), ()))
+            if name == self.group.member
         }
         going = [partition for partition in self._readers if partition not in target]
         if going:

@@ -1,7 +1,7 @@
 """A consumer group: one key of a bucket, changed by compare-and-set of the whole.
 
-Everybody who reads it comes to the same shares. A partition is taken only when nobody owns it, and given up by its owner, or by
-whoever puts the owner out.
+Whoever changes its members stores with that who should have which partition. A partition is taken only when nobody owns it,
+and given up by its owner, or by whoever puts the owner out.
 """
 
 from __future__ import annotations
@@ -17,24 +17,19 @@ from mainstem.api.transport import Committed, NotMember, TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Conflict, Missing, NatsConnection
 from mainstem_plugins.transport_nats.names import encoded_text
-from mainstem_plugins.transport_nats.topics import TopicEntry, Topics
+from mainstem_plugins.transport_nats.shares import Member, Target, shares
+from mainstem_plugins.transport_nats.topics import TopicEntry
 
 METADATA_BYTES_MAX = 4_096  # Kafka's offset.metadata.max.bytes
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
-    """`order` counts up as members come; `beats` as they show that they live."""
-
-    order: int
-    topics: tuple[str, ...]
-    beats: int
-
-
 class GroupState(msgspec.Struct):
-    """`owners` and `committed` are by place: topic, its incarnation and the partition's number."""
+    """`target` is who should have what; `owners`, who has it, and `committed` are by place: topic, its incarnation and the
+    partition's number."""
 
     joined: int = 0
     members: dict[str, Member] = {}
+    target: Target = {}
     owners: dict[str, str] = {}
     committed: dict[str, tuple[int, str]] = {}
 
@@ -50,7 +45,7 @@ _decoder = msgspec.json.Decoder(GroupState)
 
 
 def place_of(partition: TopicPartition, entry: TopicEntry) -> str:
-    return f"{partition.topic}={entry.incarnation}={partition.partition}"
+    return f"{topic_id(partition.topic, entry.incarnation)}={partition.partition}"
 
 
 def partition_at(place: str) -> TopicPartition:
@@ -58,29 +53,17 @@ def partition_at(place: str) -> TopicPartition:
     return TopicPartition(topic, int(number))
 
 
-def shares(state: GroupState, counts: Mapping[str, int]) -> dict[TopicPartition, str]:
-    """Who should have which partition. Topics with equal counts and the same readers go together, partition n of them to one
-    member; shares are equal up to one, and contiguous as Kafka's `range` makes them."""
-    readers: dict[str, list[str]] = {}
-    for name, member in sorted(state.members.items(), key=lambda one: one[1].order):
-        for topic in member.topics:
-            readers.setdefault(topic, []).append(name)
-    found: dict[TopicPartition, str] = {}
-    for topic, names in readers.items():
-        count = counts.get(topic, 0)
-        for number in range(count):
-            found[TopicPartition(topic, number)] = names[number * len(names) // count]
-    return found
+def topic_id(topic: str, incarnation: str) -> str:
+    return f"{topic}={incarnation}"
 
 
 class NatsGroup:
     """`member` is new each time it joins, so that nothing of an earlier membership counts."""
 
-    def __init__(self, connection: NatsConnection, topics: Topics, bucket: KeyValue, group_id: str) -> None:
+    def __init__(self, connection: NatsConnection, bucket: KeyValue, group_id: str) -> None:
         self.group_id = group_id
         self.member = ""
         self._connection = connection
-        self._topics = topics
         self._bucket = bucket
         self._key = encoded_text(group_id)
         self._known: Revision | None = None
@@ -129,14 +112,20 @@ class NatsGroup:
 
     # Members.
 
-    async def join(self, topics: Sequence[str]) -> GroupState:
-        self.member = uuid.uuid4().hex
+    async def join(self, entries: Mapping[str, TopicEntry]) -> GroupState:
+        """Raises: TransportError."""
+        self.member = uuid.uuid4().hex[:16]
+        counts = {topic_id(topic, entry.incarnation): entry.partitions for topic, entry in entries.items()}
 
         def join(state: GroupState) -> bool:
             if self.member in state.members:
                 return False
             state.joined += 1
-            state.members[self.member] = Member(state.joined, tuple(topics), 0)
+            for place in [place for place in state.committed if partition_at(place).topic in entries]:
+                if place.rpartition("=")[0] not in counts:
+                    del state.committed[place]  # of a topic that was deleted and made again
+            state.members[self.member] = Member(state.joined, counts, 0)
+            state.target = shares(state.members, state.target)
             return True
 
         await self.read()
@@ -239,4 +228,5 @@ def _remove(state: GroupState, member: str) -> bool:
         return False
     for place in [place for place, owner in state.owners.items() if owner == member]:
         del state.owners[place]
+    state.target = shares(state.members, state.target)
     return True

@@ -11,7 +11,7 @@ from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Missing, NatsConnection, NoMessage
 from mainstem_plugins.transport_nats.packed import Ending, Packed, unpack
 
-MESSAGE_ID = "Nats-Msg-Id"
+MESSAGE_ID = "Mainstem-Message"
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -31,7 +31,8 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class PartitionLog:
-    """What must be true now is asked of whoever leads the stream; what cannot change any more, of any server that has it."""
+    """What must be true now is asked of whoever leads the stream; what is there already, of any server that has it. A follower
+    may not have got it yet, so that nothing is believed to be missing before the leader has said so."""
 
     def __init__(self, connection: NatsConnection, partition: TopicPartition, stream: str, subject: str) -> None:
         self.partition = partition
@@ -39,7 +40,7 @@ class PartitionLog:
         self.subject = subject
         self._connection = connection
 
-    async def _get(self, sequence: int | None) -> Stored | None:
+    async def _get(self, sequence: int | None, *, direct: bool = False) -> Stored | None:
         """The first message from `sequence` on, or the last one of all. Raises: TransportError."""
         js = self._connection.js
 
@@ -47,7 +48,7 @@ class PartitionLog:
             if sequence is None:
                 found = await js.get_msg(self.stream, subject=self.subject)
             else:
-                found = await js.get_msg(self.stream, seq=sequence, subject=self.subject, direct=True, next=True)
+                found = await js.get_msg(self.stream, seq=sequence, subject=self.subject, direct=direct, next=True)
             assert found.seq is not None, "a message that is stored has a sequence"
             return Stored(found.seq, unpack(found.data or b""), (found.headers or {}).get(MESSAGE_ID, ""))
 
@@ -60,7 +61,7 @@ class PartitionLog:
 
     async def at(self, sequence: int) -> Stored | None:
         """The first message from there on."""
-        return await self._get(sequence)
+        return await self._get(sequence, direct=True) or await self._get(sequence)
 
     async def last(self) -> Stored | None:
         """Raises: TransportError, also for a stream that somebody emptied: nobody knows its next offset any more."""

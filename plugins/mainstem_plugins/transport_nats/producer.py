@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
+from nats.js.errors import NoStreamResponseError
 
-from mainstem.api.batch import Batch, slices
+from mainstem.api.batch import RECORD_OVERHEAD_BYTES, Batch, slices
 from mainstem.api.transport import TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Conflict, NatsConnection
-from mainstem_plugins.transport_nats.log import MESSAGE_ID, PartitionLog, ending_of
+from mainstem_plugins.transport_nats.log import MESSAGE_ID, PartitionLog
 from mainstem_plugins.transport_nats.packed import Ending, pack
 from mainstem_plugins.transport_nats.topics import TopicEntry, Topics, retention_ms
 
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 IN_FLIGHT_BYTES = 16 * 1024 * 1024
+HEADER_BYTES_MAX = 256
 RECORDS_MAX = 4_000
 FORGET_EVERY_MS = 60_000
 
@@ -31,10 +33,33 @@ class _Item(msgspec.Struct, eq=False):
     told: asyncio.Future[int]
 
 
+class _Publication:
+    """A message on its way to the place behind `after`."""
+
+    def __init__(self, connection: NatsConnection, log: PartitionLog, data: bytes, after: int, message_id: str) -> None:
+        self.after = after
+        self.message_id = message_id
+        self.attempts = 0
+        self._connection = connection
+        self._log = log
+        self._data = data
+
+    async def send(self) -> int:
+        self.attempts += 1
+        headers = {EXPECTED_SEQUENCE: str(self.after), MESSAGE_ID: self.message_id}
+        js = self._connection.js
+        try:
+            return int((await js.publish(self._log.subject, self._data, headers=headers)).seq)
+        except NoStreamResponseError:
+            await js.stream_info(self._log.stream)  # says so if the topic was deleted, and is not asked in vain then
+            raise
+
+
 class _Writer:
     """One partition's records in their order."""
 
     def __init__(self, connection: NatsConnection, log: PartitionLog, entry: TopicEntry) -> None:
+        self.partition = log.partition
         self.waiting: deque[_Item] = deque()
         self.sending: asyncio.Task[None] | None = None
         self._connection = connection
@@ -43,45 +68,50 @@ class _Writer:
         self._retention_ms = retention_ms(entry)
         self._forgot_ms = connection.clock.monotonic_ms()
 
-    async def send(self, item: _Item) -> int:
+    async def send(self, batch: Batch) -> int:
         """The offset of its first record. Raises: TransportError."""
         message_id = uuid.uuid4().hex
         what = f"{self._log.partition} did not take a record"
-        timeout_s = self._connection.config.delivery_timeout_ms / 1000
+        ends_ms = self._connection.clock.monotonic_ms() + self._connection.config.delivery_timeout_ms
         while True:
-            if self._ending is None:
-                last = await self._log.last()
-                if last is not None and last.message_id == message_id:
-                    self._ending = ending_of(last)  # it arrived, and its acknowledgement did not
-                    return last.packed.first
-                self._ending = Ending(0, 0, 0) if last is None else ending_of(last)
-            ending, data = self._ending, pack(item.batch, self._ending)
-            limit = self._connection.client.max_payload
-            if len(data) > limit:
-                raise TransportError(
-                    f"{what}: it has {len(data):,} bytes, the NATS server takes {limit:,} (max_payload)"
-                )
+            ending = self._ending or await self._log.ending()
+            self._ending = None  # not known until the acknowledgement is here
+            data = pack(batch, ending)
+            self._check_size(what, data)
+            publication = _Publication(self._connection, self._log, data, ending.sequence, message_id)
+            left_s = max(ends_ms - self._connection.clock.monotonic_ms(), 0) / 1000
             try:
-                stored = await self._connection.call(what, self._publishing(data, ending, message_id), timeout_s)
-            except Conflict:
-                self._ending = None  # another writer's, or ours whose acknowledgement was lost
-                continue
-            except BaseException:
-                self._ending = None
-                raise
-            end = ending.offset + len(item.batch)
-            self._ending = Ending(stored, end, max(ending.newest, *item.batch.timestamps))
+                stored = await self._connection.call(what, publication.send, left_s)
+            except Conflict as error:
+                # Another writer was faster, or this message arrived and its acknowledgement did not. It can only be where
+                # it was meant to be, and once something is there it can never arrive there any more.
+                if not await self._is_stored(publication):
+                    if self._connection.clock.monotonic_ms() > ends_ms:
+                        raise TransportError(f"{what}: others were faster for too long") from error
+                    continue
+                stored = ending.sequence + 1
+            self._ending = Ending(stored, ending.offset + len(batch), max(ending.newest, *batch.timestamps))
             await self._forget_the_old()
             return ending.offset
 
-    def _publishing(self, data: bytes, ending: Ending, message_id: str) -> Callable[[], Awaitable[int]]:
-        headers = {EXPECTED_SEQUENCE: str(ending.sequence), MESSAGE_ID: message_id}
+    async def _is_stored(self, publication: _Publication) -> bool:
+        """Raises: TransportError if nobody can tell any more."""
+        if publication.attempts == 1:
+            return False  # it was answered with a refusal
+        place = publication.after + 1
+        found = await self._log.at(place)
+        if found is not None and found.sequence > place:
+            raise TransportError(
+                f"nobody knows whether {self._log.partition} took a record: what was written then is deleted already"
+            )
+        return found is not None and found.message_id == publication.message_id
 
-        async def publish() -> int:
-            acknowledged = await self._connection.js.publish(self._log.subject, data, headers=headers)
-            return int(acknowledged.seq)
-
-        return publish
+    def _check_size(self, what: str, data: bytes) -> None:
+        limit = self._connection.client.max_payload - HEADER_BYTES_MAX
+        if len(data) > limit:
+            raise TransportError(
+                f"{what}: it has {len(data):,} bytes, the NATS server takes {limit:,} (max_payload in its configuration)"
+            )
 
     async def _forget_the_old(self) -> None:
         now_ms = self._connection.clock.monotonic_ms()
@@ -124,7 +154,7 @@ class NatsProducer:
             self._check()
         items = []
         loop = asyncio.get_running_loop()
-        for first, end in slices(batch, self._connection.config.message_bytes, RECORDS_MAX):
+        for first, end in slices(batch, self._message_bytes, RECORDS_MAX):
             part = _part(batch, first, end)
             items.append(_Item(part, _size(part), loop.create_future()))
         writer.waiting.extend(items)
@@ -132,6 +162,11 @@ class NatsProducer:
         if writer.sending is None and items:
             writer.sending = asyncio.create_task(self._send(writer))
         return items
+
+    @property
+    def _message_bytes(self) -> int:
+        """How many records are made one message; the server says how large that may be."""
+        return min(self._connection.config.message_bytes, self._connection.client.max_payload * 3 // 4)
 
     async def _new_writer(self, partition: TopicPartition) -> _Writer:
         entry = await self._topics.get(partition.topic)
@@ -147,19 +182,19 @@ class NatsProducer:
         try:
             while writer.waiting and self._failed is None:
                 taken = self._take(writer)
-                joined = taken[0] if len(taken) == 1 else _Item(_joined(taken), 0, taken[0].told)
-                first = await writer.send(joined)
+                first = await writer.send(taken[0].batch if len(taken) == 1 else _joined(taken))
                 for item in taken:
                     if not item.told.done():
                         item.told.set_result(first)
                     first += len(item.batch)
                 self._bytes -= sum(item.size for item in taken)
                 self._progress.set()
+                taken = []
         except TransportError as error:
-            self._fail(error)
-            for item in taken:
-                _refuse(item, error)
+            self._fail(error, taken)
         finally:
+            if taken:
+                self._fail(TransportError(f"{writer.partition} did not take all records"), taken)
             writer.sending = None
             self._progress.set()
 
@@ -170,14 +205,16 @@ class NatsProducer:
         while writer.waiting:
             following = writer.waiting[0]
             size, records = size + following.size, records + len(following.batch)
-            if size > self._connection.config.message_bytes or records > RECORDS_MAX:
+            if size > self._message_bytes or records > RECORDS_MAX:
                 break
             taken.append(writer.waiting.popleft())
         return taken
 
-    def _fail(self, error: TransportError) -> None:
+    def _fail(self, error: TransportError, taken: Sequence[_Item] = ()) -> None:
         """What follows must not be written either: it would be in front of what was not."""
         self._failed = self._failed or error
+        for item in taken:
+            _refuse(item, error)
         for writer in self._writers.values():
             for item in writer.waiting:
                 _refuse(item, error)
@@ -214,7 +251,10 @@ def _part(batch: Batch, first: int, end: int) -> Batch:
 
 
 def _size(batch: Batch) -> int:
-    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys))) + 32 * len(batch)
+    size = sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
+    for pairs in batch.headers or ():
+        size += sum(len(name) + len(content or b"") + 4 for name, content in pairs)
+    return size + RECORD_OVERHEAD_BYTES * len(batch)
 
 
 def _joined(items: Sequence[_Item]) -> Batch:

@@ -65,6 +65,7 @@ class PartitionReader:
         self._changed = asyncio.Event()
         connection.on_connected.add(self._break)
         self._reading = asyncio.ensure_future(self._read())
+        self._reading.add_done_callback(lambda _: on_news())
 
     def _break(self) -> None:
         self._is_broken = True
@@ -72,7 +73,7 @@ class PartitionReader:
 
     @property
     def has_news(self) -> bool:
-        if self._failure is not None:
+        if self._failure is not None or self._reading.done():
             return True
         return bool(self._ahead) or (self.next_offset == self._end and self._told_end != self._end)
 
@@ -80,6 +81,8 @@ class PartitionReader:
         """None if there is nothing new. That the end is reached is said once. Raises: TransportError."""
         if self._failure is not None:
             raise self._failure
+        if self._reading.done():
+            self._reading.result()  # a bug ended it
         parts: list[Packed] = []
         start = next_offset = self.next_offset
         while self._ahead and next_offset - start < max_records:
@@ -121,6 +124,7 @@ class PartitionReader:
         """Raises: _AgainError, TransportError."""
         self._is_broken, self._delivered, self._asked = False, 0, 0
         await self._wait_for_room()
+        await self._check_end()
         what = f"{self._log.partition} cannot be read"
         config = api.ConsumerConfig(
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
@@ -144,6 +148,21 @@ class PartitionReader:
                 await self._wait_for_answers()
         finally:
             await self._give_up(arriving, made.name)
+
+    async def _check_end(self) -> None:
+        """A server that came back may have less than it had acknowledged; what is written now gets those places again."""
+        last = await self._log.last()
+        sequence = 0 if last is None else last.sequence
+        if sequence >= self._next_sequence - 1:
+            return
+        self._ahead.clear()
+        self._ahead_bytes = 0
+        self._connection.log.warning(
+            "transport.nats.records_lost", topic=self._log.partition.topic, partition=self._log.partition.partition,
+            position=self.next_offset, end=0 if last is None else last.packed.end,
+        )  # fmt: skip
+        self.next_offset = self._end = 0 if last is None else last.packed.end
+        self._next_sequence = sequence + 1
 
     async def _give_up(self, arriving: Subscription, consumer: str) -> None:
         """The server forgets it after a while if it does not hear this."""
@@ -170,17 +189,17 @@ class PartitionReader:
 
     async def _wait_for_answers(self) -> None:
         """Until all that was asked for has come. Raises: _AgainError."""
-        while self._asked > 0:
+        while True:
+            if self._is_broken:
+                raise _AgainError
+            if self._asked <= 0:
+                return
             self._changed.clear()
             try:
                 async with asyncio.timeout(SILENCE_S):
                     await self._changed.wait()
             except TimeoutError as error:
                 raise _AgainError from error
-            if self._is_broken:
-                raise _AgainError
-        if self._is_broken:
-            raise _AgainError
 
     async def _arrive(self, message: Msg) -> None:
         """Called by nats-py, one message after the other."""

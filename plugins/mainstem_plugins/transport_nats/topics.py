@@ -170,5 +170,6 @@ async def open_bucket(connection: NatsConnection, name: str) -> KeyValue:
     try:
         return await connection.call(f"bucket {name} cannot be opened", lambda: connection.js.key_value(name))
     except Missing:
-        config = api.KeyValueConfig(bucket=name, history=1, replicas=connection.config.replicas)
+        # Not `direct`: a follower may answer with what was true before this process's last change.
+        config = api.KeyValueConfig(bucket=name, history=1, replicas=connection.config.replicas, direct=False)
         return await connection.call(f"bucket {name} cannot be made", lambda: connection.js.create_key_value(config))

@@ -60,7 +60,7 @@ class NatsTransport:
 
     def _group(self, group_id: str) -> NatsGroup:
         assert self._groups is not None, "opened before use"
-        return NatsGroup(self._connection, self._topics, self._groups, group_id)
+        return NatsGroup(self._connection, self._groups, group_id)
 
     async def group_offsets(self, group_id: str) -> Mapping[TopicPartition, int]:
         """Those of topics that were deleted are not among them."""

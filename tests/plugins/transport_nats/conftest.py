@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -25,8 +26,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsProcess]:
 
 
 @pytest.fixture
-async def opened(context: PluginContext) -> AsyncIterator[Opening]:
-    """`opened(address, setting=...)` opens a transport that is closed with the test; one test has one prefix."""
+def nats() -> Iterator[Callable[..., NatsProcess]]:
+    """`nats(folder, *flags)` starts a server of the test's own, which ends with it."""
+    with ExitStack() as stack:
+        yield lambda folder, *flags: stack.enter_context(nats_server(folder, *flags))
+
+
+@pytest.fixture
+async def opened(context: PluginContext, nats: object) -> AsyncIterator[Opening]:
+    """`opened(address, setting=...)` opens a transport that is closed with the test; one test has one prefix.
+
+    `nats`: servers of the test's own end after that.
+    """
     made: list[Transport] = []
     prefix = f"t{uuid.uuid4().hex[:10]}"
 
