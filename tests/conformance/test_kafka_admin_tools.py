@@ -108,8 +108,9 @@ def topic(bootstrap, kafka_node, fresh_name: Callable[[], str]) -> str:
     for address in (bootstrap, kafka_node.bootstrap):
         admin = AdminClient({"bootstrap.servers": address})
         admin.create_topics([NewTopic(name, 3, 1)])[name].result(_WAIT_S)
-        # One batch, so that it has one size.
+        # One batch, so that it has one size; the topic is known first, or what waits for it is sent apart from what follows.
         producer = Producer({"bootstrap.servers": address, "linger.ms": 10_000})
+        producer.list_topics(name, timeout=_WAIT_S)
         for number in range(10):
             producer.produce(name, b"%d" % number, partition=0)
         assert producer.flush(_WAIT_S) == 0
