@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from mainstem.api.sensor import SensorExporter
+from mainstem.api.sensor import SensorExporter, Snapshot
 from mainstem.app.faults_endpoint import HttpAnswer, HttpRequest, answer_faults, read_body_size
 from mainstem.app.plugins import PluginManager
 from mainstem.broker.faults.registry import Faults
@@ -22,6 +22,13 @@ REQUEST_TIMEOUT_S = 10
 TEXT = "text/plain; charset=utf-8"
 
 
+def open_exporter(plugins: PluginManager) -> Callable[[Snapshot], tuple[str, bytes]]:
+    """From a snapshot of a registry to content type and body."""
+    exporter = plugins.find(SensorExporter, EXPORTER)
+    render: Callable[[Snapshot], tuple[str, bytes]] = exporter.open(exporter.config())
+    return render
+
+
 class MetricsEndpoint:
     """`port` is the one really bound."""
 
@@ -31,8 +38,7 @@ class MetricsEndpoint:
         self._faults = faults
         self.answer_pipelines: Callable[[HttpRequest], HttpAnswer] | None = None
         """`/pipelines`, where pipelines run; whoever runs them sets it, so that a broker need not import them."""
-        exporter = plugins.find(SensorExporter, EXPORTER)
-        self._render: Callable[..., tuple[str, bytes]] = exporter.open(exporter.config())
+        self._render = open_exporter(plugins)
         self._server: asyncio.Server | None = None
         self.port = 0
 

@@ -4,12 +4,13 @@ app's own web server, unless the app serves that path itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from faust import web
 
-from mainstem.api.sensor import Metric, Sample, Sensor, SensorExporter
-from mainstem.app.metrics_endpoint import EXPORTER
+from mainstem.api.sensor import Metric, Sample, Sensor, Snapshot
+from mainstem.app.metrics_endpoint import open_exporter
 from mainstem.app.plugins import PluginManager
 
 PATH = "/metrics"
@@ -86,10 +87,14 @@ class MetricsView(web.View):
         transport: Any = self.app.transport
         if not transport.is_acquired:
             return self.text("the app is not connected yet\n", status=503)
-        exporter = PluginManager().find(SensorExporter, EXPORTER)
-        render = exporter.open(exporter.config())
-        kind, body = render(transport.session.environment.context.sensor.snapshot())
+        kind, body = _exporter()(transport.session.environment.context.sensor.snapshot())
         return self.bytes(body, content_type=kind.partition(";")[0])
+
+
+@cache
+def _exporter() -> Callable[[Snapshot], tuple[str, bytes]]:
+    """Plugins are looked for once, not with each scrape."""
+    return open_exporter(PluginManager())
 
 
 def mount(server: Any) -> None:

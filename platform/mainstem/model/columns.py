@@ -20,3 +20,7 @@ class Columns(msgspec.Struct, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def drop_first(self, count: int) -> None:
+        for column in (self.offsets, self.timestamps, self.keys, self.values, self.headers):
+            del column[:count]

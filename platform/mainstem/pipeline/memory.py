@@ -68,12 +68,7 @@ class MemorySource:
             await asyncio.sleep(max_wait_ms / 1000)
         return SourceBatch(
             split=split,
-            batch=Batch(
-                keys=held.keys[first:end],
-                values=held.values[first:end],
-                timestamps=held.timestamps[first:end],
-                headers=None if held.headers is None else held.headers[first:end],
-            ),
+            batch=held.part(first, end),
             next_position=end,
             at_end=self._is_bounded and end == len(held),
             offsets=range(first, end),
@@ -94,14 +89,7 @@ class MemorySink:
         pass
 
     async def write(self, batch: Batch) -> Sequence[Rejected]:
-        into = self._into
-        if batch.headers is not None and into.headers is None:
-            into.headers = [()] * len(into)
-        if into.headers is not None:
-            into.headers.extend(batch.headers if batch.headers is not None else [()] * len(batch))
-        into.keys.extend(batch.keys)
-        into.values.extend(batch.values)
-        into.timestamps.extend(batch.timestamps)
+        self._into.extend(batch)
         return ()
 
     async def flush(self) -> None:

@@ -64,9 +64,7 @@ class SimulatedTopics:
 
     def delete_before(self, partition: TopicPartition, offset: int) -> None:
         log = self.logs[partition]
-        count = bisect_left(log.offsets, offset)
-        for column in (log.offsets, log.timestamps, log.keys, log.values, log.headers):
-            del column[:count]
+        log.drop_first(bisect_left(log.offsets, offset))
         self.starts[partition] = max(self.starts.get(partition, 0), offset)
 
     def compact(self, partition: TopicPartition, below: int) -> None:

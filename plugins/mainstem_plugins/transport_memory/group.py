@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mainstem.api.transport import Committed, NotMember, TransportError
+from mainstem.api.transport_rules import check_metadata
 from mainstem.model.ids import TopicPartition
-
-METADATA_BYTES_MAX = 4_096  # Kafka's offset.metadata.max.bytes
 
 
 class Member(Protocol):
@@ -69,8 +68,7 @@ class MemoryGroup:
         if strange:
             raise NotMember(f"group {self._group_id}: {', '.join(map(str, strange))} belong to another member")
         for partition, committed in offsets.items():
-            if len(committed.metadata.encode()) > METADATA_BYTES_MAX:
-                raise TransportError(f"metadata of {partition} has more than {METADATA_BYTES_MAX} bytes")
+            check_metadata(partition, committed.metadata)
         self.offsets.update(offsets)
 
     def move(self, offsets: Mapping[TopicPartition, int]) -> None:

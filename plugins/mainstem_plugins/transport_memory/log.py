@@ -91,10 +91,7 @@ class MemoryLog:
         """Raises: TransportError if the offset is behind the end."""
         if not 0 <= offset <= self.end:
             raise TransportError(f"{partition} cannot be cut at offset {offset}: it ends at {self.end}")
-        columns = self._columns
-        count = bisect_left(columns.offsets, offset)
-        for column in (columns.offsets, columns.timestamps, columns.keys, columns.values, columns.headers):
-            del column[:count]
+        self._columns.drop_first(bisect_left(self._columns.offsets, offset))
         self.start = max(self.start, offset)
 
     def offset_for_time(self, timestamp: int) -> int:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from mainstem.api.batch import Batch
 from mainstem.api.transport import FetchedBatch, TransportError
+from mainstem.api.transport_rules import cleanup_policy
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_memory.group import MemoryGroup
 from mainstem_plugins.transport_memory.log import MemoryLog
 
-POLICIES = frozenset({"delete", "compact", "compact,delete", "delete,compact"})
 DELETE_RETENTION_MS = 86_400_000
 
 
@@ -30,9 +30,7 @@ class MemoryTopics:
         """Raises: TransportError. Configs that mean something here: `cleanup.policy`, `delete.retention.ms`."""
         if partitions < 1:
             raise TransportError(f"topic {topic} cannot be created: partitions is {partitions}, at least 1 is needed")
-        policy = configs.get("cleanup.policy", "delete").replace(" ", "")
-        if policy not in POLICIES:
-            raise TransportError(f"topic {topic} cannot be created: cleanup.policy {policy!r} is delete or compact")
+        policy = cleanup_policy(topic, configs)
         retention = configs.get("delete.retention.ms", str(DELETE_RETENTION_MS))
         if not retention.isdecimal():
             raise TransportError(f"topic {topic} cannot be created: delete.retention.ms {retention!r} is no number")

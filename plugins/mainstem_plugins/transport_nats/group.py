@@ -14,13 +14,12 @@ import msgspec
 from nats.js.kv import KeyValue
 
 from mainstem.api.transport import Committed, NotMember, TransportError
+from mainstem.api.transport_rules import check_metadata
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Conflict, Missing, NatsConnection
 from mainstem_plugins.transport_nats.names import encoded_text
 from mainstem_plugins.transport_nats.shares import Member, Target, shares
 from mainstem_plugins.transport_nats.topics import TopicEntry
-
-METADATA_BYTES_MAX = 4_096  # Kafka's offset.metadata.max.bytes
 
 
 class GroupState(msgspec.Struct):
@@ -192,8 +191,7 @@ class NatsGroup:
     async def commit(self, offsets: Mapping[str, Committed]) -> None:
         """All or nothing. Raises: NotMember, TransportError."""
         for place, one in offsets.items():
-            if len(one.metadata.encode()) > METADATA_BYTES_MAX:
-                raise TransportError(f"metadata of {partition_at(place)} has more than {METADATA_BYTES_MAX} bytes")
+            check_metadata(partition_at(place), one.metadata)
 
         def commit(state: GroupState) -> bool:
             strange = [place for place in offsets if state.owners.get(place) != self.member]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from nats.js.errors import NoStreamResponseError
 
-from mainstem.api.batch import RECORD_OVERHEAD_BYTES, Batch, slices
+from mainstem.api.batch import Batch, size_of, slices
 from mainstem.api.transport import TransportError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_nats.connection import Conflict, NatsConnection
@@ -155,8 +155,8 @@ class NatsProducer:
         items = []
         loop = asyncio.get_running_loop()
         for first, end in slices(batch, self._message_bytes, RECORDS_MAX):
-            part = _part(batch, first, end)
-            items.append(_Item(part, _size(part), loop.create_future()))
+            part = batch.part(first, end)  # whoever produced the columns may use them again
+            items.append(_Item(part, size_of(part), loop.create_future()))
         writer.waiting.extend(items)
         self._bytes += sum(item.size for item in items)
         if writer.sending is None and items:
@@ -200,7 +200,7 @@ class NatsProducer:
 
     def _take(self, writer: _Writer) -> list[_Item]:
         """As many as one message holds, at least one."""
-        taken, size, records = [writer.waiting.popleft()], 0, 0
+        taken = [writer.waiting.popleft()]
         size, records = taken[0].size, len(taken[0].batch)
         while writer.waiting:
             following = writer.waiting[0]
@@ -240,32 +240,8 @@ def _refuse(item: _Item, error: TransportError) -> None:
         item.told.exception()  # whoever waited may be gone
 
 
-def _part(batch: Batch, first: int, end: int) -> Batch:
-    """A copy: whoever produced the columns may use them again."""
-    return Batch(
-        keys=batch.keys[first:end],
-        values=batch.values[first:end],
-        timestamps=batch.timestamps[first:end],
-        headers=None if batch.headers is None else batch.headers[first:end],
-    )
-
-
-def _size(batch: Batch) -> int:
-    size = sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
-    for pairs in batch.headers or ():
-        size += sum(len(name) + len(content or b"") + 4 for name, content in pairs)
-    return size + RECORD_OVERHEAD_BYTES * len(batch)
-
-
 def _joined(items: Sequence[_Item]) -> Batch:
     batch = Batch(keys=[], values=[], timestamps=[])
     for item in items:
-        part = item.batch
-        if batch.headers is None and part.headers is not None:
-            batch.headers = [()] * len(batch)
-        if batch.headers is not None:
-            batch.headers.extend(part.headers if part.headers is not None else [()] * len(part))
-        batch.keys.extend(part.keys)
-        batch.values.extend(part.values)
-        batch.timestamps.extend(part.timestamps)
+        batch.extend(item.batch)
     return batch

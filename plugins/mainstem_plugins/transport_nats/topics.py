@@ -16,13 +16,13 @@ from nats.js import api
 from nats.js.kv import KeyValue
 
 from mainstem.api.transport import TransportError
+from mainstem.api.transport_rules import cleanup_policy
 from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import topic_name_problem
 from mainstem_plugins.transport_nats.connection import Conflict, Missing, NatsConnection
 from mainstem_plugins.transport_nats.log import PartitionLog
 from mainstem_plugins.transport_nats.names import STREAM_NAME_LENGTH_MAX, encoded_topic, stream_name, subject_of
 
-POLICIES = frozenset({"delete", "compact", "compact,delete", "delete,compact"})
 PARTITIONS_MAX = 10_000
 CREATED_AT_ONCE = 16
 
@@ -108,9 +108,7 @@ class Topics:
         length = len(stream_name(self._prefix, topic, entry.incarnation, entry.partitions - 1))
         if length > STREAM_NAME_LENGTH_MAX:
             raise TransportError(f"{what}: its name is {length - STREAM_NAME_LENGTH_MAX} characters too long for NATS")
-        policy = entry.configs.get("cleanup.policy", "delete").replace(" ", "")
-        if policy not in POLICIES:
-            raise TransportError(f"{what}: cleanup.policy {policy!r} is delete or compact")
+        cleanup_policy(topic, entry.configs)
         for name in ("retention.ms", "retention.bytes"):
             value = entry.configs.get(name, "-1")
             if not value.removeprefix("-").isdecimal():

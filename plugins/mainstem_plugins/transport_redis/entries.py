@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
-from mainstem.api.batch import Batch, slices
+from mainstem.api.batch import Batch, size_of, slices
 from mainstem.api.transport import TransportError
 from mainstem.model.ids import TopicPartition
 
 RECORDS_MAX = 1_000
-RECORD_BYTES = 32  # beside keys and values, in estimates
 
 
 class Packed(msgspec.Struct, array_like=True, kw_only=True):
@@ -65,15 +64,6 @@ def id_of(offset: int) -> str:
     return f"{offset}-0"
 
 
-def size_of(batch: Batch) -> int:
-    """About how many bytes it will be, without headers."""
-    return (
-        sum(map(len, filter(None, batch.values)))
-        + sum(map(len, filter(None, batch.keys)))
-        + RECORD_BYTES * len(batch.values)
-    )
-
-
 def pieces(batch: Batch, batch_bytes: int) -> Iterator[tuple[Batch, int]]:
     """Parts for one entry each, with their sizes."""
     size = size_of(batch)
@@ -82,12 +72,7 @@ def pieces(batch: Batch, batch_bytes: int) -> Iterator[tuple[Batch, int]]:
             yield batch, size
         return
     for first, end in slices(batch, batch_bytes, RECORDS_MAX):
-        part = Batch(
-            keys=batch.keys[first:end],
-            values=batch.values[first:end],
-            timestamps=batch.timestamps[first:end],
-            headers=None if batch.headers is None else batch.headers[first:end],
-        )
+        part = batch.part(first, end)
         if part.headers is not None and not any(part.headers):
             part.headers = None
         yield part, size_of(part)

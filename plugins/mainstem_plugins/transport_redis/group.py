@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from mainstem.api.transport import Committed, NotMember, TransportError
+from mainstem.api.transport import Committed, NotMember
+from mainstem.api.transport_rules import check_metadata
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_redis.client import RedisClient
 from mainstem_plugins.transport_redis.keys import offsets_key, partition_at, place_of
-
-METADATA_BYTES_MAX = 4_096  # Kafka's offset.metadata.max.bytes
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +90,7 @@ class RedisGroup:
         if with_count:
             arguments.append(len(offsets))
         for partition, committed in offsets.items():
-            if len(committed.metadata.encode()) > METADATA_BYTES_MAX:
-                raise TransportError(f"metadata of {partition} has more than {METADATA_BYTES_MAX} bytes")
+            check_metadata(partition, committed.metadata)
             arguments += [place_of(partition), committed.offset, committed.metadata]
         return arguments
 

@@ -47,7 +47,7 @@ class Outgoing:
         for part, size in pieces(batch, self._batch_bytes):
             last = self._open.get(partition)
             if last is not None and self._has_room(last, part, size):
-                _join(last.batch, part)
+                last.batch.extend(part)
                 last.size += size
             else:
                 item = Item(partition=partition, batch=_copy(part), size=size)
@@ -98,16 +98,6 @@ def _copy(batch: Batch) -> Batch:
         keys=list(batch.keys), values=list(batch.values), timestamps=list(batch.timestamps),
         headers=None if headers is None else list(headers),
     )  # fmt: skip
-
-
-def _join(batch: Batch, more: Batch) -> None:
-    if batch.headers is None and more.headers is not None:
-        batch.headers = [()] * len(batch)
-    if batch.headers is not None:
-        batch.headers.extend(more.headers if more.headers is not None else [()] * len(more))
-    batch.keys.extend(more.keys)
-    batch.values.extend(more.values)
-    batch.timestamps.extend(more.timestamps)
 
 
 class Appends:

@@ -9,6 +9,7 @@ import msgspec
 
 from mainstem.api.context import PluginContext
 from mainstem.api.transport import FetchedBatch, TransportError, TransportTraits
+from mainstem.api.transport_rules import cleanup_policy
 from mainstem.model.ids import TopicPartition
 from mainstem.model.topic import topic_name_problem
 from mainstem_plugins.transport_redis import RedisConfig
@@ -23,7 +24,6 @@ from mainstem_plugins.transport_redis.reading import Cursor, read_on, wait_for_n
 from mainstem_plugins.transport_redis.topics import Topics
 from mainstem_plugins.transport_redis.transactions import RedisTransactions
 
-POLICIES = frozenset({"delete", "compact", "compact,delete", "delete,compact"})
 PARTITIONS_MAX = 10_000
 READERS_MAX = 32
 # Configs of topics that mean something here, their fields, and what they are if they are not given.
@@ -173,9 +173,7 @@ class RedisTransport:
 
 def _fields(topic: str, configs: Mapping[str, str]) -> list[Any]:
     """Raises: TransportError."""
-    policy = configs.get("cleanup.policy", "delete").replace(" ", "")
-    if policy not in POLICIES:
-        raise TransportError(f"topic {topic} cannot be created: cleanup.policy {policy!r} is delete or compact")
+    policy = cleanup_policy(topic, configs)
     fields: list[Any] = ["compact", int("compact" in policy), "configs", msgspec.json.encode(dict(configs))]
     for name, (field, default) in _NUMBERS.items():
         text = configs.get(name, "" if default is None else str(default))
