@@ -10,5 +10,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("mainstem", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mainstem")
 
-# Plain modules beside this file serve tests of several kinds.
+# Plain modules beside this file serve tests of several kinds, as do conformance's `peers`.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "conformance"))

@@ -1,22 +1,20 @@
-"""A NATS server with JetStream of a test's own: on loopback, on a free port, its files in the test's folder."""
+"""A NATS server with JetStream of a test's own."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+from server_process import ServerProcess, started
 
 MODULE = "github.com/nats-io/nats-server/v2@v2.10.29"
 """The oldest line that the transport is for."""
 BUILT = Path(__file__).resolve().parents[1] / ".cache" / "conformance" / "nats"
 BUILD_TIMEOUT_S = 600
-STARTS_MAX = 5
-START_TIMEOUT_S = 20
 
 
 def nats_server_program() -> str:
@@ -37,58 +35,17 @@ def nats_server_program() -> str:
     return str(program)
 
 
-class NatsProcess:
-    """`kill` ends it; `start` begins again with what is in the folder, on the same port."""
-
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self._folder = folder
-        self._flags = flags
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+class NatsProcess(ServerProcess):
+    name = "nats-server"
+    ready = "Server is ready"
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        program, log = nats_server_program(), self._folder / "server.log"
-        for _ in range(STARTS_MAX):
-            port = self.port or free_port()
-            command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(self._folder / "data")]
-            with log.open("wb") as out:
-                self._process = subprocess.Popen([*command, *self._flags], stdout=out, stderr=out)
-            deadline = time.monotonic() + START_TIMEOUT_S
-            while self._process.poll() is None and time.monotonic() < deadline:
-                if "Server is ready" in log.read_text(errors="replace"):
-                    self.port = port
-                    return
-                time.sleep(0.01)
-            self.kill()
-        raise AssertionError(f"nats-server does not start: {log.read_text(errors='replace')[-2_000:]}")
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(30)
-        self._process = None
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None
+    def command(self, port: int) -> Sequence[str]:
+        return [nats_server_program(), "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(self.folder / "data")]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def nats_server(folder: Path, *flags: str) -> Iterator[NatsProcess]:
-    server = NatsProcess(folder, *flags)
-    server.start()
-    try:
-        yield server
-    finally:
-        if server.is_running:
-            server.kill()
+def nats_server(folder: Path, *flags: str) -> AbstractContextManager[NatsProcess]:
+    return started(NatsProcess(folder, *flags))

@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from peers.node import free_ports
+
 from mainstem.client.admin import Admin
 from mainstem.client.connection import Connection
 
 CODE = "import sys; from mainstem.cli.main import main; sys.exit(main())"
 START_TIMEOUT_S = 60
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager
@@ -48,7 +45,7 @@ def wait_until_it_answers(broker: subprocess.Popen[bytes], port: int) -> Admin:
 
 
 def test_topics_survive_a_restart(tmp_path: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     (tmp_path / "server.properties").write_text(f"listeners=PLAINTEXT://127.0.0.1:{port}\nnum.partitions=3\n")
     with running("server.properties", port=port, cwd=tmp_path) as admin:
         admin.create_topic("kept", configs={"retention.ms": "9"})
@@ -62,7 +59,7 @@ def test_topics_survive_a_restart(tmp_path: Path) -> None:
 
 
 def test_an_override_goes_before_the_file(tmp_path: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     (tmp_path / "server.properties").write_text("listeners=PLAINTEXT://127.0.0.1:1\nnum.partitions=3\n")
     override = f"listeners=PLAINTEXT://127.0.0.1:{port}"
     with running("server.properties", "--override", override, port=port, cwd=tmp_path) as admin:

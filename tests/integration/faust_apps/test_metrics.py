@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from peers.node import free_ports
 from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.faust_apps.apps import feed, new_app, running, until
 
 from mainstem import Pipeline
 from mainstem.faust import MainstemApp
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def scraped(port: int, path: str = "/metrics") -> dict[tuple[str, frozenset[str]], float]:
@@ -30,7 +24,7 @@ async def scraped(port: int, path: str = "/metrics") -> dict[tuple[str, frozense
 
 
 async def test_agents_tables_pipelines_and_the_broker_are_in_one_registry(broker: str, tmp_path: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     app = MainstemApp(
         "shop", broker=broker, topic_partitions=2, datadir=str(tmp_path / "shop"), store="memory://",
         web_port=port, web_bind="127.0.0.1", web_enabled=True,
@@ -58,7 +52,7 @@ async def test_agents_tables_pipelines_and_the_broker_are_in_one_registry(broker
 
 
 async def test_an_app_that_serves_the_path_itself_keeps_it(tmp_path: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     app = new_app("memory://own-metrics", tmp_path, web_port=port, web_bind="127.0.0.1", web_enabled=True)
 
     @app.page("/metrics")

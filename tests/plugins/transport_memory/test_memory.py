@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
+from served_transports import check_waiting
 
 from mainstem.api.batch import Batch
 from mainstem.api.transport import Committed, NotMember, TransportError
@@ -69,18 +69,7 @@ async def test_a_member_that_sleeps_too_long_is_put_out_and_cannot_commit(contex
 
 
 async def test_a_fetch_that_waits_gets_what_is_written_meanwhile(context):
-    transport = opened(context, "waits")
-    await transport.create_topic("in", 1, {})
-    member = transport.consumer("g")
-    await member.subscribe(["in"], Assignments())
-    [end] = await member.fetch(max_records=10, max_wait_ms=0)
-    assert (end.next_offset, end.end_offset) == (0, 0)
-    waiting = asyncio.ensure_future(member.fetch(max_records=10, max_wait_ms=60_000))
-    reading = asyncio.ensure_future(transport.read(PARTITION, 0, max_records=10, max_wait_ms=60_000))
-    await asyncio.sleep(0)
-    await write(transport, PARTITION, numbers(0, 2))
-    [one] = await waiting
-    assert one.batch.values == (await reading).batch.values == [b"0", b"1"]
+    await check_waiting(opened(context, "waits"))
 
 
 async def test_a_topic_that_is_made_again_is_read_from_its_beginning(context):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from tests.nats_process import NatsProcess, nats_server
+from nats_process import NatsProcess, nats_server
+from served_transports import Opening, opening
 
 from mainstem.api.context import PluginContext
-from mainstem.api.spec import configure
-from mainstem.api.transport import Transport
-from mainstem_plugins.transport_nats import NatsConfig, mainstem_register_transports
+from mainstem_plugins.transport_nats import mainstem_register_transports
 
 [SPEC] = mainstem_register_transports()
-Opening = Callable[..., Awaitable[Transport]]
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +34,5 @@ async def opened(context: PluginContext, nats: object) -> AsyncIterator[Opening]
 
     `nats`: servers of the test's own end after that.
     """
-    made: list[Transport] = []
-    prefix = f"t{uuid.uuid4().hex[:10]}"
-
-    async def opening(address: str, **options: Any) -> Transport:
-        config = configure(NatsConfig, {"prefix": prefix, **options}, owner="transport nats")
-        transport = SPEC.open(config, context, address, None)
-        await transport.open()
-        made.append(transport)
-        return transport
-
-    yield opening
-    for transport in made:
-        await transport.close()
+    async with opening(SPEC, context) as opened:
+        yield opened

@@ -6,48 +6,18 @@ import asyncio
 import shutil
 
 import pytest
-from tests.nats_process import free_port
+from peers.node import free_ports
+from served_transports import PARTITION, check_killed_server
 
 from mainstem.api.transport import Committed
-from mainstem.model.ids import TopicPartition
-from mainstem.testing.conformance.transport_steps import Assignments, numbers, read, until_ends, values, write
+from mainstem.testing.conformance.transport_steps import Assignments, numbers, until_ends, values, write
 
 pytestmark = pytest.mark.conformance
-
-PARTITION = TopicPartition("in", 0)
 
 
 async def test_what_was_acknowledged_is_there_once_after_a_server_was_killed(opened, nats, tmp_path):
     server = nats(tmp_path)
-    transport = await opened(server.address)
-    await transport.create_topic("in", 1, {})
-    producer = transport.producer()
-    member = transport.consumer("g")
-    await member.subscribe(["in"], Assignments())
-    is_enough = asyncio.Event()
-
-    async def produce() -> int:
-        number = 0
-        while not is_enough.is_set():
-            assert await producer.append(PARTITION, numbers(number, number + 1)) == [number]
-            number += 1
-        return number
-
-    producing = asyncio.create_task(produce())
-    for _ in range(3):
-        assert len(await values(member, 1)) >= 1
-        server.kill()
-        server.start()
-    assert len(await values(member, 1)) >= 1
-    is_enough.set()
-    end = await producing
-    await producer.close()
-    assert (await read(transport, PARTITION, 0, count=end)).values == numbers(0, end).values
-    await member.commit({PARTITION: Committed(end)})
-    server.kill()
-    server.start()
-    assert dict(await transport.group_offsets("g")) == {PARTITION: end}
-    await member.close()
+    await check_killed_server(await opened(server.address), server)
 
 
 async def test_a_server_that_came_back_with_less_than_it_had_does_not_stop_readers(opened, nats, tmp_path):
@@ -79,7 +49,7 @@ async def test_a_server_that_came_back_with_less_than_it_had_does_not_stop_reade
 
 async def test_a_cluster_goes_on_without_the_server_that_led_a_partition(opened, nats, tmp_path):
     """Three servers keep everything; one of them is killed while records are on their way, and comes back."""
-    routes = [free_port() for _ in range(3)]
+    routes = free_ports(3)
     named = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
     servers = []
     for number, port in enumerate(routes):

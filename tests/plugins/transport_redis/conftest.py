@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.redis_process import RedisProcess, redis_server
+from redis_process import RedisProcess, redis_server
+from served_transports import Opening, opening
 
 from mainstem.api.context import PluginContext
-from mainstem.api.spec import configure
-from mainstem.api.transport import Transport
-from mainstem_plugins.transport_redis import RedisConfig, mainstem_register_transports
+from mainstem_plugins.transport_redis import mainstem_register_transports
 
 [SPEC] = mainstem_register_transports()
-Opening = Callable[..., Awaitable[Transport]]
 
 
 @pytest.fixture(scope="session")
@@ -27,16 +23,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
 @pytest.fixture
 async def opened(context: PluginContext) -> AsyncIterator[Opening]:
     """`opened(address, setting=...)` opens a transport that is closed with the test; one test has one prefix."""
-    made: list[Transport] = []
-    prefix = f"t{uuid.uuid4().hex[:10]}"
-
-    async def opening(address: str, **options: Any) -> Transport:
-        config = configure(RedisConfig, {"prefix": prefix, **options}, owner="transport redis")
-        transport = SPEC.open(config, context, address, None)
-        await transport.open()
-        made.append(transport)
-        return transport
-
-    yield opening
-    for transport in made:
-        await transport.close()
+    async with opening(SPEC, context) as opened:
+        yield opened

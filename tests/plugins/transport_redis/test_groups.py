@@ -2,126 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from redis import asyncio as aio
+from served_transports import (
+    PARTITION,
+    check_a_member_that_does_not_fetch,
+    check_a_silent_member,
+    check_letting_go,
+    check_waiting,
+    check_what_members_keep,
+    joined,
+)
 
 from mainstem.api.transport import Committed, Fenced, NotMember, TransportError
 from mainstem.model.ids import TopicPartition
-from mainstem.testing.conformance.transport_steps import Assignments, numbers, read, until, values, write
+from mainstem.testing.conformance.transport_steps import numbers, read, until, values, write
 
 pytestmark = pytest.mark.conformance
 
-PARTITION = TopicPartition("in", 0)
-IMPATIENT = {"session_timeout_ms": 300}
-
-
-async def joined(transport, *topics, group="g"):
-    member, hears = transport.consumer(group), Assignments()
-    await member.subscribe(topics or ["in"], hears)
-    return member, hears
-
-
-def silence(member) -> None:
-    """As if its process were stopped: nothing renews the lease any more."""
-    member._beating.cancel()
-
 
 async def test_a_member_that_is_silent_is_put_out_and_cannot_commit(server, opened):
-    transport = await opened(server.address, **IMPATIENT)
-    await transport.create_topic("in", 1, {})
-    await write(transport, PARTITION, numbers(0, 3))
-    sleeper, hears_sleeper = await joined(transport)
-    await values(sleeper, 3)
-    silence(sleeper)
-    other, hears_other = await joined(transport)
-    assert await values(other, 3) == numbers(0, 3).values
-    assert hears_other.assigned_now == [PARTITION]
-    with pytest.raises(NotMember, match="group g: in-0 belong to another member"):
-        await sleeper.commit({PARTITION: Committed(3)})
-    transactions = transport.transactional_producer("t")
-    await transactions.open()
-    await transactions.begin()
-    await transactions.produce(PARTITION, numbers(3, 4))
-    with pytest.raises(NotMember, match="in-0 belong to another member"):
-        await transactions.commit({PARTITION: Committed(3)}, sleeper)
-    await transactions.abort()
-    assert await transport.end_offsets("in") == {PARTITION: (0, 3)}, "a transaction is refused as a whole"
-    await until(lambda: "lost" in hears_sleeper.heard, sleeper, other)
-    await sleeper.close()
-    await other.close()
+    async def commits_no_transaction(transport, sleeper) -> None:
+        transactions = transport.transactional_producer("t")
+        await transactions.open()
+        await transactions.begin()
+        await transactions.produce(PARTITION, numbers(3, 4))
+        with pytest.raises(NotMember, match="in-0 belong to another member"):
+            await transactions.commit({PARTITION: Committed(3)}, sleeper)
+        await transactions.abort()
+        assert await transport.end_offsets("in") == {PARTITION: (0, 3)}, "a transaction is refused as a whole"
+
+    await check_a_silent_member(opened, server.address, refused=commits_no_transaction)
 
 
 async def test_a_member_that_does_not_fetch_is_put_out(server, opened):
-    transport = await opened(server.address, **IMPATIENT, max_poll_interval_ms=100)
-    await transport.create_topic("in", 1, {})
-    sleeper, hears_sleeper = await joined(transport)
-    await until(lambda: hears_sleeper.assigned_now == [PARTITION], sleeper)
-    other, hears_other = await joined(transport)
-    await until(lambda: hears_other.assigned_now == [PARTITION], other)
-    await sleeper.close()
-    await other.close()
+    await check_a_member_that_does_not_fetch(opened, server.address)
 
 
 async def test_a_partition_is_not_read_by_its_next_owner_before_the_last_has_let_it_go(server, opened):
-    transport = await opened(server.address)
-    await transport.create_topic("in", 2, {})
-    first, hears_first = await joined(transport)
-    await until(lambda: len(hears_first.assigned_now) == 2, first)
-    second, hears_second = await joined(transport)
-    letting_go = asyncio.Event()
-
-    async def commit() -> None:
-        await second.fetch(max_records=1, max_wait_ms=0)
-        assert hears_second.assigned_now == []
-        await first.commit({partition: Committed(0, "left") for partition in hears_first.assigned_now})
-        letting_go.set()
-
-    hears_first.on_revoked = commit
-    await until(lambda: len(hears_second.assigned_now) == 1, first, second)
-    assert letting_go.is_set()
-    assert await second.committed(hears_second.assigned_now) == {hears_second.assigned_now[0]: Committed(0, "left")}
-    await first.close()
-    await second.close()
+    await check_letting_go(opened, server.address)
 
 
 async def test_who_had_a_partition_keeps_it_when_members_come_and_go(server, opened):
-    transport = await opened(server.address)
-    names = ["a", "b"]
-    for name in names:
-        await transport.create_topic(name, 6, {})
-    members = [await joined(transport, *names) for _ in range(3)]
-
-    def shares() -> list[int]:
-        return [len(hears.assigned_now) for _, hears in members]
-
-    await until(lambda: shares() == [4, 4, 4], *(member for member, _ in members))
-    before = [set(hears.assigned_now) for _, hears in members]
-    gone, _ = members.pop()
-    await gone.close()
-    await until(lambda: shares() == [6, 6], *(member for member, _ in members))
-    assert all(old <= set(hears.assigned_now) for old, (_, hears) in zip(before, members, strict=False))
-    assert all("revoked" not in hears.heard[-1:] for _, hears in members)
-    for member, hears in members:
-        numbers_of = [sorted(one.partition for one in hears.assigned_now if one.topic == name) for name in names]
-        assert numbers_of[0] == numbers_of[1], "partners stay together"
-        await member.close()
+    await check_what_members_keep(opened, server.address, leaves=2)
 
 
 async def test_a_fetch_that_waits_gets_what_is_written_meanwhile(server, opened):
-    transport = await opened(server.address)
-    await transport.create_topic("in", 1, {})
-    member, _ = await joined(transport)
-    [end] = await member.fetch(max_records=10, max_wait_ms=0)
-    assert (end.next_offset, end.end_offset) == (0, 0)
-    waiting = asyncio.ensure_future(member.fetch(max_records=10, max_wait_ms=60_000))
-    reading = asyncio.ensure_future(transport.read(PARTITION, 0, max_records=10, max_wait_ms=60_000))
-    await asyncio.sleep(0)
-    await write(transport, PARTITION, numbers(0, 2))
-    [one] = await waiting
-    assert one.batch.values == (await reading).batch.values == [b"0", b"1"]
-    await member.close()
+    await check_waiting(await opened(server.address))
 
 
 async def test_redis_shows_the_position_of_a_group(server, opened):

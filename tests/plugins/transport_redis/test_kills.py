@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-
 import pytest
-from killed_workers import PARTITIONS, TransportCarrier, check_totals
+from served_transports import check_killed_workers
 
-from mainstem.api.spec import configure
-from mainstem.testing.conformance.context import plugin_context
-from mainstem_plugins.transport_redis import RedisConfig, open_transport
+from mainstem_plugins.transport_redis import mainstem_register_transports
 
 pytestmark = pytest.mark.conformance
+
+[SPEC] = mainstem_register_transports()
 
 
 @pytest.mark.parametrize("exactly_once", [False, True], ids=["at-least-once", "exactly-once"])
 def test_totals_are_right_after_workers_were_killed(server, tmp_path, exactly_once):
-    prefix = f"k{uuid.uuid4().hex[:10]}"
-    with plugin_context() as context, asyncio.Runner() as runner:
-        transport = open_transport(
-            configure(RedisConfig, {"prefix": prefix}, owner="redis"), context, server.address, None
-        )
-        runner.run(transport.open())
-        try:
-            runner.run(transport.create_topic("orders", PARTITIONS, {}))
-            check_totals(
-                tmp_path,
-                TransportCarrier(runner, transport),
-                name="totals",
-                topic="orders",
-                options=["--broker", f"redis://{server.address}?prefix={prefix}&session_timeout_ms=1000"],
-                exactly_once=exactly_once,
-            )
-        finally:
-            runner.run(transport.close())
+    check_killed_workers(tmp_path, SPEC, server.address, exactly_once=exactly_once)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from redis import asyncio as aio
-from tests.redis_process import redis_server
+from redis_process import redis_server
 
 from mainstem.api.batch import Batch
 from mainstem.api.spec import configure
