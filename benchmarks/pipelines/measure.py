@@ -16,14 +16,13 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from data_folder import data_folder
+from job_process import job_process, job_topics
 from measure_faust import FaustBench
 from measurements import Outcome
-from orders import NOTED_BY_THE_BROKER, ORDERS, PARTITIONS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
-from subjects import Topics
+from orders import NOTED_BY_THE_BROKER, ORDERS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
 from systems import FAUST_VARIANTS, JOBS, LATENCY, System
 
 TIMEOUT_S = 120.0
-END_S = 15.0
 LATENCY_S = 8.0
 LATENCY_SETTLE_S = 2.0
 PER_SECOND = 10_000
@@ -54,26 +53,21 @@ class Bench:
     def _throughput(self, system: System, work: Path) -> Outcome:
         """The system works through the warm-up, is stopped while the orders are loaded, and goes on when all of them are there:
         so the time begins and ends with nothing in flight, and nobody's start or load counts."""
-        topics = Topics(self._bootstrap)
-        source, sink = f"orders-{uuid.uuid4().hex[:6]}", f"totals-{uuid.uuid4().hex[:6]}"
-        for topic in (source, sink):
-            topics.create(topic, PARTITIONS, {})
-        load(self._bootstrap, source, WARM_UP)
-        watched = TotalsTopic(self._bootstrap, sink)
-        try:
-            with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
-                deadline = time.perf_counter() + TIMEOUT_S
-                watched.wait_for_last(WARM_UP // 2, lambda: process.poll() is None, deadline)
-                process.send_signal(signal.SIGSTOP)
-                load(self._bootstrap, source, WARM_UP + ORDERS, first=WARM_UP)
-                before = watched.end()
-                began = time.time()
-                process.send_signal(signal.SIGCONT)
-                return self._watch(process, watched, began, before)
-        finally:
-            watched.close()
-            for topic in (source, sink):
-                topics.delete(topic)
+        with job_topics(self._bootstrap) as (source, sink):
+            load(self._bootstrap, source, WARM_UP)
+            watched = TotalsTopic(self._bootstrap, sink)
+            try:
+                with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
+                    deadline = time.perf_counter() + TIMEOUT_S
+                    watched.wait_for_last(WARM_UP // 2, lambda: process.poll() is None, deadline)
+                    process.send_signal(signal.SIGSTOP)
+                    load(self._bootstrap, source, WARM_UP + ORDERS, first=WARM_UP)
+                    before = watched.end()
+                    began = time.time()
+                    process.send_signal(signal.SIGCONT)
+                    return self._watch(process, watched, began, before)
+            finally:
+                watched.close()
 
     def _watch(self, process: subprocess.Popen[bytes], watched: TotalsTopic, began: float, before: int) -> Outcome:
         """`before`: the topic's end when it began."""
@@ -116,16 +110,11 @@ class Bench:
         raise RuntimeError(f"no broker: {_end_of(_printed(data))}")
 
     def _latency(self, system: System, work: Path) -> Outcome:
-        topics = Topics(self._bootstrap)
-        source, sink = f"orders-{uuid.uuid4().hex[:6]}", f"totals-{uuid.uuid4().hex[:6]}"
-        for topic in (source, sink):
-            topics.create(topic, PARTITIONS, {})
-        try:
-            with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
-                return self._delays(process, self._bootstrap, source, sink)
-        finally:
-            for topic in (source, sink):
-                topics.delete(topic)
+        with (
+            job_topics(self._bootstrap) as (source, sink),
+            self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process,
+        ):
+            return self._delays(process, self._bootstrap, source, sink)
 
     def _embedded_latency(self, system: System, work: Path) -> Outcome:
         data = data_folder(work, 0, {})
@@ -158,19 +147,11 @@ class Bench:
         group = f"bench-{uuid.uuid4().hex[:6]}"
         command = [str(system.python), str(JOBS / system.script), address, source, sink, group, str(folder)]
         folder.mkdir(parents=True, exist_ok=True)
-        with open(_printed(folder), "wb") as printed:
-            process = subprocess.Popen([*command, system.variant], stdout=printed, stderr=printed, cwd=folder)
         try:
-            yield process
+            with job_process([*command, system.variant], folder, _printed(folder)) as process:
+                yield process
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {_end_of(_printed(folder))}") from None
-        finally:
-            process.terminate()
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _printed(folder: Path) -> Path:

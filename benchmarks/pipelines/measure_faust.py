@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import KafkaException
 from data_folder import data_folder
+from job_process import job_process, job_topics
 from measurements import Outcome
 from orders import ORDERS, PARTITIONS, WARM_UP, load, load_changelog
 from subjects import Topics
@@ -21,66 +20,55 @@ from systems import FAUST_TABLE, JOBS, System
 
 TIMEOUT_S = 90.0
 KEYS = 1_000_000
-END_S = 15.0
 LOOK_S = 0.002
 
 
 class FaustBench:
-    """`bootstrap` is the Apache Kafka of all apps with a `kafka` URL."""
+    """`bootstrap` is the Apache Kafka of all apps with a `kafka` URL; `work` a folder of this measurement's own."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    def __init__(self, bootstrap: str, work: Path) -> None:
         self._bootstrap = bootstrap
-        self._folder = folder
+        self._work = work
 
     def measure(self, system: System) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="faust-", dir=self._folder) as work:
-            try:
-                if system.cell == FAUST_TABLE:
-                    return Outcome({"events_per_s": _keys(system) / self._recovery(system, Path(work))})
-                seconds = self._on_kafka(system, Path(work)) if system.is_on_kafka else self._alone(system, Path(work))
-            except (TimeoutError, RuntimeError, KafkaException) as error:
-                return Outcome(note=str(error))
+        """Raises: TimeoutError, RuntimeError, KafkaException."""
+        if system.cell == FAUST_TABLE:
+            return Outcome({"events_per_s": _keys(system) / self._recovery(system)})
+        seconds = self._on_kafka(system) if system.is_on_kafka else self._alone(system)
         return Outcome({"events_per_s": ORDERS / seconds})
 
-    def _on_kafka(self, system: System, work: Path) -> float:
+    def _on_kafka(self, system: System) -> float:
         """It is stopped when the warm-up is over, and goes on when all orders are there."""
-        topics = Topics(self._bootstrap)
-        source, sink = f"orders-{uuid.uuid4().hex[:6]}", f"totals-{uuid.uuid4().hex[:6]}"
-        for topic in (source, sink):
-            topics.create(topic, PARTITIONS, {})
-        try:
+        with job_topics(self._bootstrap) as (source, sink):
             load(self._bootstrap, source, WARM_UP)
-            with self._running(system, self._bootstrap, source, sink, work) as app:
+            with self._running(system, self._bootstrap, source, sink) as app:
                 app.told("warm")
                 app.process.send_signal(signal.SIGSTOP)
                 load(self._bootstrap, source, WARM_UP + ORDERS, first=WARM_UP)
                 began = time.time()
                 app.process.send_signal(signal.SIGCONT)
                 return app.told("done") - began
-        finally:
-            for topic in (source, sink):
-                topics.delete(topic)
 
-    def _alone(self, system: System, work: Path) -> float:
+    def _alone(self, system: System) -> float:
         """From the end of the warm-up, with all orders there before."""
         address = "bench"
         if system.scheme == "mainstem":
-            address = str(data_folder(work, WARM_UP + ORDERS, {}))
-        with self._running(system, address, "orders", "totals", work) as app:
+            address = str(data_folder(self._work, WARM_UP + ORDERS, {}))
+        with self._running(system, address, "orders", "totals") as app:
             warm = app.told("warm")
             return app.told("done") - warm
 
-    def _recovery(self, system: System, work: Path) -> float:
+    def _recovery(self, system: System) -> float:
         """From when its partitions came."""
         group = f"bench-{uuid.uuid4().hex[:6]}"
         changelog, source = f"{group}-totals-changelog", f"orders-{group}"
         if not system.is_on_kafka:
-            data = data_folder(work, 0, {}, also=lambda bootstrap: self._fill(bootstrap, changelog, source, KEYS))
-            with self._running(system, str(data), source, "totals", work, group) as app:
+            data = data_folder(self._work, 0, {}, also=lambda bootstrap: self._fill(bootstrap, changelog, source, KEYS))
+            with self._running(system, str(data), source, "totals", group) as app:
                 return app.told("done") - app.told("warm")
         self._fill(self._bootstrap, changelog, source, _keys(system))
         try:
-            with self._running(system, self._bootstrap, source, "totals", work, group) as app:
+            with self._running(system, self._bootstrap, source, "totals", group) as app:
                 return app.told("done") - app.told("warm")
         finally:
             for topic in (changelog, source):
@@ -94,27 +82,16 @@ class FaustBench:
 
     @contextmanager
     def _running(
-        self, system: System, address: str, source: str, sink: str, work: Path, group: str | None = None
+        self, system: System, address: str, source: str, sink: str, group: str | None = None
     ) -> Iterator[_App]:
         url = f"{system.scheme}://{address}"
-        group, state = group or f"bench-{uuid.uuid4().hex[:6]}", work / "state"
+        group, state = group or f"bench-{uuid.uuid4().hex[:6]}", self._work / "state"
         count = _keys(system) if system.cell == FAUST_TABLE else WARM_UP + ORDERS
         arguments = [url, source, sink, group, str(state), system.variant, str(WARM_UP), str(count)]
-        printed = work / "printed"
-        with printed.open("wb") as out:
-            process = subprocess.Popen(
-                [str(system.python), str(JOBS / system.script), *arguments], stdout=out, stderr=out, cwd=work
-            )
-        try:
+        printed = self._work / "printed"
+        command = [str(system.python), str(JOBS / system.script), *arguments]
+        with job_process(command, self._work, printed) as process:
             yield _App(process, printed)
-        finally:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _keys(system: System) -> int:
