@@ -134,11 +134,7 @@ async def run_async(
         if broker is not None and is_interactive and not options.once:
             address = broker.bootstrap_servers
             print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
-        if options.exactly_once and transport.traits.transactions is None:
-            scheme = options.broker_parts[0]
-            raise ConfigError(
-                "exactly-once", True, f"{scheme}:// has no transactions: leave it out, or use kafka:// or embedded://"
-            )
+        options.check_transactions(transport.traits.transactions)
         state = None if options.state == MEMORY else plugins.find(StateSpec, options.state)
         needs_name = options.exactly_once or state is not None
         instance = stack.enter_context(claimed_instance(options.data)) if needs_name else ""

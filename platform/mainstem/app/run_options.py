@@ -55,6 +55,14 @@ class RunOptions:
             return self.commit_interval_ms
         return EXACTLY_ONCE_INTERVAL_MS if self.exactly_once else COMMIT_INTERVAL_MS
 
+    def check_transactions(self, transactions: str | None) -> None:
+        """`transactions`: those of the transport (`TransportTraits`). Raises: ConfigError."""
+        if self.exactly_once and transactions is None:
+            scheme = self.broker_parts[0]
+            raise ConfigError(
+                "exactly-once", True, f"{scheme}:// has no transactions: leave it out, or use kafka:// or embedded://"
+            )
+
     @property
     def is_embedded(self) -> bool:
         return self.broker_parts[0] == EMBEDDED

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import faust
 from mode import Service
 
-from mainstem.api.transport import Transport as AnyTransport
+from mainstem.app.environment import Environment
 from mainstem.app.plugins import PluginManager
-from mainstem.app.run_options import EXACTLY_ONCE_INTERVAL_MS
+from mainstem.app.run_options import RunOptions
 from mainstem.faust.driver import Transport
 from mainstem.model.errors import ConfigError
 from mainstem.pipeline.engine.counters import register
@@ -85,22 +86,14 @@ class Pipelines(Service):
                 catalog=plugins,
                 transport=environment.transport,
                 context=environment.context,
-                settings=self._settings_of(plan.name, environment.transport),
+                settings=_settings(
+                    replace(transport.options, exactly_once=plan.name in self._exactly_once), environment
+                ),
             )
             await engine.open()
             self._engines.append(engine)
         register(environment.context.sensor, [engine.counters for engine in self._engines])
         self._runs = [self.add_future(engine.run()) for engine in self._engines]
-
-    def _settings_of(self, name: str, transport: AnyTransport) -> RunSettings:
-        """Raises: ConfigError."""
-        if name not in self._exactly_once:
-            return RunSettings(once=False)
-        if transport.traits.transactions is None:
-            raise ConfigError("exactly_once", name, "this broker has no transactions")
-        return RunSettings(
-            once=False, exactly_once=True, engine=EngineSettings(commit_interval_ms=EXACTLY_ONCE_INTERVAL_MS)
-        )
 
     async def on_stop(self) -> None:
         for engine in self._engines:
@@ -111,3 +104,13 @@ class Pipelines(Service):
             await engine.close()
         transport: Any = self.app.transport
         await transport.release()
+
+
+def _settings(options: RunOptions, environment: Environment) -> RunSettings:
+    """Those of an endless run with the app's options. Raises: ConfigError."""
+    options.check_transactions(environment.transport.traits.transactions)
+    return RunSettings(
+        once=False,
+        exactly_once=options.exactly_once,
+        engine=EngineSettings(commit_interval_ms=options.effective_commit_interval_ms),
+    )

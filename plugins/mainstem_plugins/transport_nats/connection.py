@@ -72,14 +72,13 @@ def in_words(error: Exception, what: str) -> TransportError:
 
 
 class NatsConnection:
-    """`connections` counts how often a connection was made: whoever waits for something that a lost connection took with
-    it looks at it, and is woken through `on_connected`."""
+    """Whoever waits for something that a lost connection took with it is woken through `on_connected`."""
 
     def __init__(self, config: NatsConfig, context: PluginContext, address: str) -> None:
         self.config = config
         self.clock = context.clock
         self.log = context.log
-        self.connections = 0
+        self._is_open = False
         self.client = Client()
         self.on_connected: set[Callable[[], None]] = set()
         self._address = address
@@ -105,7 +104,7 @@ class NatsConnection:
                 ) from refused
             self.client = Client()
             await asyncio.sleep(RECONNECT_WAIT_S)
-        self.connections = 1
+        self._is_open = True
         self._js = self.client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
         what = f"JetStream of the NATS server at {self._address} cannot be used"
         try:
@@ -152,11 +151,10 @@ class NatsConnection:
         told = str(error) or type(error).__name__
         if told != self._told:
             self._told = told
-            if self.connections:
+            if self._is_open:
                 self.log.warning("transport.nats.trouble", error=told)
 
     async def _on_reconnected(self) -> None:
-        self.connections += 1
         self._told = ""
         for wake in list(self.on_connected):
             wake()
