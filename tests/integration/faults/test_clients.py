@@ -65,11 +65,12 @@ def test_a_fault_for_one_partition_leaves_the_other_alone(broker: Broker, send: 
 def test_an_idempotent_producer_that_loses_its_connections_duplicates_nothing(
     broker: Broker, new_producer: Callable[..., Producer], new_consumer: Make
 ) -> None:
-    """Every third request is appended, and its answer never comes."""
+    """Every third request is appended, and its answer never comes. One record a request: while the producer gets its id they
+    would gather in a single one, which the rule may leave alone."""
     rule = broker.faults.disconnect(api="Produce", when="after", probability=0.3)
     values = [b"%d" % number for number in range(60)]
     failed: list[KafkaError] = []
-    producer = new_producer(enable_idempotence=True, linger_ms=0, retries=1000)
+    producer = new_producer(enable_idempotence=True, linger_ms=0, batch_num_messages=1, retries=1000)
     for value in values:
         producer.produce("t", value, partition=0, on_delivery=lambda e, _: failed.append(e) if e else None)
         producer.poll(0.01)
