@@ -27,9 +27,10 @@ if TYPE_CHECKING:
         Sum,
         TopK,
     )
-    from mainstem.pipeline.plan.pipeline import Pipeline, Table
+    from mainstem.pipeline.plan.pipeline import Pipeline
     from mainstem.pipeline.plan.policies import Dlq, Retry, Skip, Stop
     from mainstem.pipeline.plan.steps import Every, Plugin
+    from mainstem.pipeline.plan.table import Table
     from mainstem.pipeline.plan.windows import CountWindow, Hopping, Session, Sliding, Tumbling
     from mainstem.testing.pipeline_test import PipelineTest
 
@@ -61,7 +62,7 @@ _NAMES = {
     "Sliding": "mainstem.pipeline.plan.windows",
     "Stop": "mainstem.pipeline.plan.policies",
     "Sum": "mainstem.pipeline.plan.aggregates",
-    "Table": "mainstem.pipeline.plan.pipeline",
+    "Table": "mainstem.pipeline.plan.table",
     "TopK": "mainstem.pipeline.plan.aggregates",
     "Tumbling": "mainstem.pipeline.plan.windows",
     "run": "mainstem.app.run",

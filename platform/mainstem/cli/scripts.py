@@ -10,7 +10,9 @@ from typing import Any
 
 from mainstem.app.run import Captured, Process
 from mainstem.model.errors import ConfigError
-from mainstem.pipeline.plan.pipeline import Pipeline, Table, WindowedPipeline
+from mainstem.pipeline.plan.pipeline import Pipeline
+from mainstem.pipeline.plan.table import Table
+from mainstem.pipeline.plan.windowed import WindowedPipeline
 
 Plan = Pipeline[Any] | WindowedPipeline[Any] | Table[Any]
 

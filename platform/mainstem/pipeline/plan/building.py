@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from mainstem.api.spec import nearest
@@ -70,6 +70,22 @@ class Builder:
             return duration_ms(value)
         except ValueError as error:
             self.refuse(f"{step}: {setting}: {error}")
+
+    def above_zero(self, step: str, setting: str, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self.refuse(f"{step}: {setting}={value!r} is not a number above 0")
+
+    def key(
+        self, step: str, selectors: Sequence[object], field: str
+    ) -> tuple[tuple[str, ...], Callable[[Any], Any] | None]:
+        """Names of the fields, and the function if it is one: its result is called `field`."""
+        names = tuple(selector for selector in selectors if isinstance(selector, str))
+        if len(selectors) == 1 and not names:
+            self.function(step, selectors[0])
+            return (field,), cast(Callable[[Any], Any], selectors[0])
+        if not names or len(names) != len(selectors):
+            self.refuse(f"{step} needs fields or one function, got {tuple(selectors)!r}")
+        return names, None
 
     def policy(self, step: str, policy: object, default: Policy) -> Policy:
         if policy is None:

@@ -15,9 +15,11 @@ from mainstem.pipeline.errors import PlanError
 from mainstem.pipeline.plan import steps
 from mainstem.pipeline.plan.catalog import Catalog, connector_config, connector_spec, open_serializer
 from mainstem.pipeline.plan.graph import Graph, union
-from mainstem.pipeline.plan.pipeline import Pipeline, Table, WindowedPipeline
+from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.policies import Dlq, last_resort
 from mainstem.pipeline.plan.steps import ConnectorSink, ConnectorSource, Plugin, TopicSink, TopicSource
+from mainstem.pipeline.plan.table import Table
+from mainstem.pipeline.plan.windowed import WindowedPipeline
 from mainstem.pipeline.plan.windows import CountWindow
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")

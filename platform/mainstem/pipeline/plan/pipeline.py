@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from mainstem.api.batch import Batch
 from mainstem.api.connector import ConnectorSpec
@@ -33,14 +32,14 @@ from mainstem.pipeline.plan.joining import JoinBuilder
 from mainstem.pipeline.plan.policies import Policy
 from mainstem.pipeline.plan.steps import Emit, Plugin, Step
 from mainstem.pipeline.plan.stream import Stream
+from mainstem.pipeline.plan.table import Table
+from mainstem.pipeline.plan.windowed import WindowedPipeline
 from mainstem.pipeline.plan.windows import WindowKind
 
 V = TypeVar("V")
 R = TypeVar("R")
 L = TypeVar("L")
 Named = str | Plugin
-
-IDLE_AFTER = "30s"
 
 
 class Pipeline(Stream, Generic[V]):
@@ -121,8 +120,7 @@ class Pipeline(Stream, Generic[V]):
         policy, step_name = builder.policy("map", on_error, self.on_error), self._step_name("map", name)
         if not inspect.iscoroutinefunction(function):
             return self._with(steps.Map(name=step_name, function=function, on_error=policy))
-        if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int) or max_in_flight < 1:
-            builder.refuse(f"map: max_in_flight={max_in_flight!r} is not a number above 0")
+        builder.above_zero("map", "max_in_flight", max_in_flight)
         return self._with(
             steps.AsyncMap(
                 name=step_name, function=function, max_in_flight=max_in_flight, is_ordered=ordered, on_error=policy
@@ -141,9 +139,7 @@ class Pipeline(Stream, Generic[V]):
     def flat_map(
         self, function: Callable[[V], Iterable[R]], *, on_error: Policy | None = None, name: str | None = None
     ) -> Pipeline[R]:
-        """Replace every record by one for each value of `function(value)`, with the same key, time and
-        headers.
-        """
+        """Replace every record by one for each value of `function(value)`, with the same key, time and headers."""
         builder = Builder(self.name)
         builder.function("flat_map", function)
         policy = builder.policy("flat_map", on_error, self.on_error)
@@ -216,22 +212,13 @@ class Pipeline(Stream, Generic[V]):
         the source has, and MessagePack.
         """
         builder = Builder(self.name)
-        function: Callable[[Any], Any] | None = None
-        names = [selector for selector in selectors if isinstance(selector, str)]
-        if len(selectors) == 1 and not names:
-            function = cast(Callable[[Any], Any], selectors[0])
-            builder.function("key_by", function)
-            names = [field]
-        elif not names or len(names) != len(selectors):
-            builder.refuse(f"key_by needs fields or one function, got {selectors!r}")
-        if partitions is not None and (
-            isinstance(partitions, bool) or not isinstance(partitions, int) or partitions < 1
-        ):
-            builder.refuse(f"key_by: partitions={partitions!r} is not a number above 0")
+        names, function = builder.key("key_by", selectors, field)
+        if partitions is not None:
+            builder.above_zero("key_by", "partitions", partitions)
         return self._with(
             steps.KeyBy(
                 name=self._step_name("key_by", name),
-                fields=tuple(names),
+                fields=names,
                 function=function,
                 moves=moves,
                 partitions=partitions,
@@ -253,10 +240,8 @@ class Pipeline(Stream, Generic[V]):
         builder = Builder(self.name)
         within_ms = builder.duration("deduplicate", "within", within)
         policy = builder.policy("deduplicate", on_error, self.on_error)
-        step = steps.Deduplicate(
-            name=self._step_name("deduplicate", name), selector=by, within_ms=within_ms, on_error=policy
-        )
-        return self._with(step)
+        step_name = self._step_name("deduplicate", name)
+        return self._with(steps.Deduplicate(name=step_name, selector=by, within_ms=within_ms, on_error=policy))
 
     def stateful_map(
         self,
@@ -308,7 +293,7 @@ class Pipeline(Stream, Generic[V]):
         window: WindowKind,
         *,
         grace: str | int = 0,
-        idle_after: str | int = IDLE_AFTER,
+        idle_after: str | int = "30s",
         emit: Emit = "final",
         late: Callable[[Pipeline[V]], Pipeline[Any]] | None = None,
         on_error: Policy | None = None,
@@ -351,7 +336,7 @@ class Pipeline(Stream, Generic[V]):
     ) -> Pipeline[R]:
         """Each record with what a table has for its key at that time: `function(value, table value)`; with `how="left"`
         also where it has nothing (None)."""
-        return self._joined(JoinBuilder(self, table, function, how, on_error, name).with_table(), table)
+        return self._then(*JoinBuilder(self, table, function, how, on_error, name).with_table())
 
     def join_as_of(
         self,
@@ -366,7 +351,7 @@ class Pipeline(Stream, Generic[V]):
     ) -> Pipeline[R]:
         """Each record with the newest of the other stream that is not younger, and at most `within` older. It waits until
         the watermark has passed it by `grace`, so that results do not depend on which came first."""
-        return self._joined(JoinBuilder(self, other, function, how, on_error, name).as_of(within, grace), other)
+        return self._then(*JoinBuilder(self, other, function, how, on_error, name).as_of(within, grace))
 
     def join_interval(
         self,
@@ -382,7 +367,7 @@ class Pipeline(Stream, Generic[V]):
     ) -> Pipeline[R]:
         """Each pair of records of one key of which the other's is at most `before` older and `after` younger."""
         made = JoinBuilder(self, other, function, how, on_error, name).interval(before, after, grace)
-        return self._joined(made, other)
+        return self._then(*made)
 
     def join_window(
         self,
@@ -396,16 +381,7 @@ class Pipeline(Stream, Generic[V]):
         name: str | None = None,
     ) -> Pipeline[R]:
         """Each pair of records of one key that lie in one tumbling or hopping window."""
-        return self._joined(JoinBuilder(self, other, function, how, on_error, name).window(window, grace), other)
-
-    def _joined(self, step: Step, other: Pipeline[Any] | Table[Any]) -> Pipeline[Any]:
-        right = other.changes() if isinstance(other, Table) else other
-        nodes = self._common("join", right)
-        entries = (
-            self._required("join")._replace(to_port=steps.LEFT),
-            right._required("join")._replace(to_port=steps.RIGHT),
-        )
-        return self._then(Node(step, entries), nodes)
+        return self._then(*JoinBuilder(self, other, function, how, on_error, name).window(window, grace))
 
     def _with(self, step: Step) -> Pipeline[Any]:
         return self._then(Node(step, () if self._entry is None else (self._entry,)))
@@ -422,74 +398,3 @@ class Pipeline(Stream, Generic[V]):
         made: Pipeline[Any] = Pipeline(self.name, on_error=self.on_error)
         made._entry, made._nodes, made._prefix = entry, nodes, self._prefix
         return made
-
-
-class WindowedPipeline(Generic[V]):
-    """Records grouped by key and window. It has one way on: `aggregate`."""
-
-    __slots__ = ("_before", "_late", "_step")
-
-    def __init__(
-        self, before: Pipeline[V], step: steps.Window, late: Callable[[Pipeline[V]], Pipeline[Any]] | None
-    ) -> None:
-        self._before = before
-        self._step = step
-        self._late = late
-
-    @property
-    def name(self) -> str:
-        return self._before.name
-
-    def aggregate(self, **aggregates: Aggregate) -> Pipeline[dict[str, Any]]:
-        """One dict per key and window: the key's fields, `window_start` and `window_end` (ms), and each
-        aggregate.
-
-        Its event time is that of the newest record in the window.
-        """
-        taken = (*self._step.key_fields, steps.WINDOW_START, steps.WINDOW_END)
-        Builder(self.name).aggregates("aggregate", aggregates, taken)
-        made = self._before._with(replace(self._step, aggregates=aggregates))
-        if self._late is None:
-            return made
-        late = made._leaving_by(steps.LATE, f"{made._prefix}late-")
-        side = self._late(late)
-        return made._continued(made._entry, made._common("late", side))
-
-
-class Table(Generic[V]):
-    """The latest value of each key. Streams look things up in it, and whoever runs the pipeline can query it."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: Pipeline[V]) -> None:
-        self._stream = stream
-
-    @property
-    def name(self) -> str:
-        return self._stream.name
-
-    @property
-    def step_name(self) -> str:
-        node = self._stream._tip()
-        assert node is not None, "a table is made by a step"
-        return node.step.name
-
-    def changes(self) -> Pipeline[V]:
-        """The table as a stream: each new value of a key, None where the key was deleted."""
-        return self._stream
-
-    def join(
-        self,
-        other: Table[L],
-        function: Callable[[V, L], R],
-        *,
-        how: str = "inner",
-        on_error: Policy | None = None,
-        name: str | None = None,
-    ) -> Table[R]:
-        """The table of `function(value, other value)`, which follows both. With `left` and `outer` a side may be None."""
-        step = JoinBuilder(self._stream, other, function, how, on_error, name).of_tables(self.step_name)
-        return self._stream._joined(step, other).to_table(name=name and f"{name}-table")
-
-
-__all__ = ["Pipeline", "Table", "WindowedPipeline"]
