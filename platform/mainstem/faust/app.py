@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import faust
 from mode import Service
 
 from mainstem.app.environment import Environment
+from mainstem.app.instances import claimed_instance
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import RunOptions
 from mainstem.faust.driver import Transport
@@ -72,6 +74,7 @@ class Pipelines(Service):
         self._exactly_once = exactly_once
         self._engines: list[Engine] = []
         self._runs: list[Any] = []
+        self._claim = ExitStack()
         super().__init__(**kwargs)
 
     async def on_start(self) -> None:
@@ -80,15 +83,16 @@ class Pipelines(Service):
         transport: Any = self.app.transport
         await transport.acquire()
         environment = transport.session.environment
+        instance = self._claim.enter_context(claimed_instance(self.app.conf.appdir)) if self._exactly_once else ""
         for plan in plans:
+            is_exact = plan.name in self._exactly_once
+            options = replace(transport.options, exactly_once=is_exact)
             engine = Engine(
                 plan,
                 catalog=plugins,
                 transport=environment.transport,
                 context=environment.context,
-                settings=_settings(
-                    replace(transport.options, exactly_once=plan.name in self._exactly_once), environment
-                ),
+                settings=_settings(options, environment, f"{plan.name}-{instance}" if is_exact else None),
             )
             await engine.open()
             self._engines.append(engine)
@@ -104,13 +108,15 @@ class Pipelines(Service):
             await engine.close()
         transport: Any = self.app.transport
         await transport.release()
+        self._claim.close()
 
 
-def _settings(options: RunOptions, environment: Environment) -> RunSettings:
+def _settings(options: RunOptions, environment: Environment, transactional_id: str | None) -> RunSettings:
     """Those of an endless run with the app's options. Raises: ConfigError."""
     options.check_transactions(environment.transport.traits.transactions)
     return RunSettings(
         once=False,
         exactly_once=options.exactly_once,
+        transactional_id=transactional_id,
         engine=EngineSettings(commit_interval_ms=options.effective_commit_interval_ms),
     )

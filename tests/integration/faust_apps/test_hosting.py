@@ -10,8 +10,10 @@ import pytest
 from tests.integration.faust_apps.apps import feed, ignoring, running, until
 
 from mainstem import Count, Pipeline
+from mainstem.api.transport import Transport
 from mainstem.faust import MainstemApp, codec
 from mainstem.model.errors import ConfigError
+from mainstem.pipeline.engine.producing import ExactlyOnce
 
 
 def hosting_app(broker: str, folder: Path) -> MainstemApp:
@@ -67,6 +69,29 @@ async def test_a_pipeline_that_runs_exactly_once_shows_what_its_transactions_com
         await feed(app, "orders", [{"id": number} for number in range(200)], keys=["one"] * 200)
         await until(lambda: len(seen) == 200)
     assert sorted(seen) == sorted([*range(1, 101), *range(1, 101)]), "one count for each partition"
+
+
+async def test_a_pipeline_has_the_same_transactional_id_at_each_start(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the start after a crash ends the transaction which the crash left open, and does not wait for its timeout."""
+    asked: list[str] = []
+    initialised = ExactlyOnce.__init__
+
+    def remember(self: ExactlyOnce, transport: Transport, transactional_id: str) -> None:
+        asked.append(transactional_id)
+        initialised(self, transport, transactional_id)
+
+    monkeypatch.setattr(ExactlyOnce, "__init__", remember)
+    for _ in range(2):
+        app = hosting_app(broker, tmp_path)
+        plan = Pipeline("cleaning").source("orders", value="json").sink("clean", value="json")
+        app.add_pipeline(plan, exactly_once=True)
+        ignoring(app, "clean")
+        async with running(app):
+            pass
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
 
 
 async def test_pipelines_are_refused_on_a_broker_that_is_not_ours(tmp_path: Path) -> None:
