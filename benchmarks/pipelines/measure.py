@@ -19,14 +19,27 @@ from data_folder import data_folder
 from job_process import job_process, job_topics
 from measure_faust import FaustBench
 from measurements import Outcome
-from orders import NOTED_BY_THE_BROKER, ORDERS, WARM_UP, TotalsTopic, expected_totals, load, send_steadily
-from systems import FAUST_VARIANTS, JOBS, LATENCY, System
+from orders import (
+    NOTED_BY_THE_BROKER,
+    ORDERS,
+    WARM_UP,
+    Expected,
+    TotalsTopic,
+    expected_means,
+    expected_totals,
+    load,
+    send_steadily,
+)
+from systems import FAUST_VARIANTS, JOBS, LATENCY, RESTORE, WINDOWS, System
 
 TIMEOUT_S = 120.0
 LATENCY_S = 8.0
 LATENCY_SETTLE_S = 2.0
 PER_SECOND = 10_000
 LATENCY_WARM_UP = 2_000
+KEYS = 1_000_000
+AGAIN = 2 * KEYS + 1
+"""The number of another paid order of the second customer: 7 and 7 are 14."""
 
 
 class Bench:
@@ -35,7 +48,8 @@ class Bench:
     def __init__(self, bootstrap: str, folder: Path) -> None:
         self._bootstrap = bootstrap
         self._folder = folder
-        self._expected = expected_totals(WARM_UP + ORDERS)
+        self._totals = expected_totals()
+        self._means = expected_means()
 
     def measure(self, system: System) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="work-", dir=self._folder) as work:
@@ -44,6 +58,8 @@ class Bench:
                     return FaustBench(self._bootstrap, Path(work)).measure(system)
                 if system.cell == LATENCY:
                     return (self._embedded_latency if system.is_embedded else self._latency)(system, Path(work))
+                if system.cell == RESTORE:
+                    return self._restore(system, Path(work))
                 if system.is_embedded:
                     return self._embedded(system, Path(work))
                 return self._throughput(system, Path(work))
@@ -53,37 +69,39 @@ class Bench:
     def _throughput(self, system: System, work: Path) -> Outcome:
         """The system works through the warm-up, is stopped while the orders are loaded, and goes on when all of them are there:
         so the time begins and ends with nothing in flight, and nobody's start or load counts."""
+        expected = self._means if system.cell == WINDOWS else self._totals
         with job_topics(self._bootstrap) as (source, sink):
             load(self._bootstrap, source, WARM_UP)
             watched = TotalsTopic(self._bootstrap, sink)
             try:
                 with self._running(system, f"kafka://{self._bootstrap}", source, sink, work) as process:
                     deadline = time.perf_counter() + TIMEOUT_S
-                    watched.wait_for_last(WARM_UP // 2, lambda: process.poll() is None, deadline)
+                    watched.wait_for_last(expected.warm, lambda: process.poll() is None, deadline)
                     process.send_signal(signal.SIGSTOP)
                     load(self._bootstrap, source, WARM_UP + ORDERS, first=WARM_UP)
                     before = watched.end()
                     began = time.time()
                     process.send_signal(signal.SIGCONT)
-                    return self._watch(process, watched, began, before)
+                    return self._watch(process, watched, expected, began, before)
             finally:
                 watched.close()
 
-    def _watch(self, process: subprocess.Popen[bytes], watched: TotalsTopic, began: float, before: int) -> Outcome:
+    def _watch(
+        self, process: subprocess.Popen[bytes], watched: TotalsTopic, expected: Expected, began: float, before: int
+    ) -> Outcome:
         """`before`: the topic's end when it began."""
         deadline = time.perf_counter() + TIMEOUT_S
-        count, last = self._expected
         try:
-            ended = watched.wait_for_last(count, lambda: process.poll() is None, deadline)
+            ended = watched.wait_for_last(expected.count, lambda: process.poll() is None, deadline)
         except TimeoutError as error:
             # Slow ones are told by what they did in that time.
-            return Outcome({"events_per_s": (watched.end() - before) * 2 / (time.time() - began)}, note=str(error))
-        found = watched.read()
-        if len(found.appended_ms) != count or found.last != last:
-            return Outcome(
-                note=f"wrong: {len(found.appended_ms)} totals for {count}, {len(found.last)} customers of {len(last)}"
-            )
-        return Outcome({"events_per_s": ORDERS / (ended - began)})
+            share = (watched.end() - before) / (expected.count - expected.warm)
+            return Outcome({"events_per_s": share * expected.events / (time.time() - began)}, note=str(error))
+        found = watched.read(expected.field)
+        if len(found.appended_ms) != expected.count or found.last != expected.last:
+            counts = f"{len(found.appended_ms)} results for {expected.count}, {len(found.last)} customers"
+            return Outcome(note=f"wrong: {counts} of {len(expected.last)}")
+        return Outcome({"events_per_s": expected.events / (ended - began)})
 
     def _embedded(self, system: System, work: Path) -> Outcome:
         """The broker is in the process that is measured, so all orders are there before it starts, and the warm-up is over when
@@ -92,7 +110,7 @@ class Bench:
         with self._running(system, "embedded://", "orders", "totals", data) as process:
             watched = TotalsTopic(self._address_of(process, data), "totals")
             try:
-                outcome = self._watch(process, watched, time.time(), 0)
+                outcome = self._watch(process, watched, self._totals, time.time(), 0)
                 found = watched.read()
             finally:
                 watched.close()
@@ -108,6 +126,27 @@ class Bench:
                 return found[1]
             time.sleep(0.005)
         raise RuntimeError(f"no broker: {_end_of(_printed(data))}")
+
+    def _restore(self, system: System, work: Path) -> Outcome:
+        """A total for each of a million customers; then the process is another one, on another machine by its empty folder,
+        and the time goes from its start to the first new total."""
+        group = f"bench-{uuid.uuid4().hex[:6]}"
+        url = f"kafka://{self._bootstrap}"
+        deadline = time.perf_counter() + TIMEOUT_S
+        with job_topics(self._bootstrap) as (source, sink):
+            load(self._bootstrap, source, KEYS, customers=KEYS)
+            watched = TotalsTopic(self._bootstrap, sink)
+            try:
+                with self._running(system, url, source, sink, work / "first", group) as process:
+                    watched.wait_for_last(KEYS, lambda: process.poll() is None, deadline)
+                load(self._bootstrap, source, AGAIN + 1, customers=KEYS, first=AGAIN)
+                began = time.time()
+                with self._running(system, url, source, sink, work / "second", group) as process:
+                    ended = watched.wait_for_last(KEYS + 1, lambda: process.poll() is None, deadline)
+                last = watched.read().last["customer-1"]
+                return Outcome({"restore_s": ended - began}) if last == 14 else Outcome(note=f"wrong: {last} is not 14")
+            finally:
+                watched.close()
 
     def _latency(self, system: System, work: Path) -> Outcome:
         with (
@@ -141,10 +180,10 @@ class Bench:
 
     @contextlib.contextmanager
     def _running(
-        self, system: System, broker: str, source: str, sink: str, folder: Path
+        self, system: System, broker: str, source: str, sink: str, folder: Path, group: str | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
         address = broker if system.script == "orders_mainstem.py" else broker.partition("://")[2]
-        group = f"bench-{uuid.uuid4().hex[:6]}"
+        group = group or f"bench-{uuid.uuid4().hex[:6]}"
         command = [str(system.python), str(JOBS / system.script), address, source, sink, group, str(folder)]
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -7,8 +7,8 @@ import uuid
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import groupby, islice
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import orjson
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -17,6 +17,7 @@ PARTITIONS = 4
 CUSTOMERS = 1_000
 WARM_UP = 20_000
 ORDERS = 200_000
+WINDOW_MS = 10_000
 NOTE = "leave it at the door, please, and ring twice"
 CHECK_S = 0.01
 STILL_S = 1.5
@@ -32,9 +33,10 @@ NOT_KNOWN_YET = {
 """What brokers and clients say of a topic that has just been created."""
 
 
-def orders(count: int, customers: int = CUSTOMERS) -> Iterator[tuple[bytes, bytes, int]]:
-    """Key, value and partition. Every other order of a customer is paid, so half of them pass the filter."""
-    for number in range(count):
+def orders(count: int, customers: int = CUSTOMERS, first: int = 0) -> Iterator[tuple[bytes, bytes, int]]:
+    """Key, value and partition of the orders from number `first` to `count`. Every other order of a customer is paid, so half
+    of them pass the filter."""
+    for number in range(first, count):
         customer = number % customers
         name = f"customer-{customer}"
         order = {
@@ -48,16 +50,42 @@ def orders(count: int, customers: int = CUSTOMERS) -> Iterator[tuple[bytes, byte
         yield name.encode(), orjson.dumps(order), customer % PARTITIONS
 
 
-def expected_totals(count: int, customers: int = CUSTOMERS) -> tuple[int, dict[str, int]]:
-    """How many totals there will be, and the last one of each customer."""
-    last: dict[str, int] = defaultdict(int)
+class Expected(NamedTuple):
+    """`warm`: results of the warm-up alone. `count`: of everything, and the last one of each customer, which is in `field`.
+    `events`: how many orders went by between the two."""
+
+    warm: int
+    count: int
+    events: int
+    field: str
+    last: dict[str, float]
+
+
+def expected_totals() -> Expected:
+    """Every paid order gives a total."""
+    last: dict[str, float] = defaultdict(int)
     records = 0
-    for _, value, _ in orders(count, customers):
-        order = orjson.loads(value)
-        if order["paid"]:
-            last[order["customer"]] += order["amount"]
-            records += 1
-    return records, last
+    for order in _paid():
+        last[order["customer"]] += order["amount"]
+        records += 1
+    return Expected(WARM_UP // 2, records, ORDERS, "total", last)
+
+
+def expected_means() -> Expected:
+    """Every customer has one mean per window, in which order `id` comes at `id` ms. The last window is not closed by
+    anything."""
+    found: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for order in _paid():
+        found[order["id"] // WINDOW_MS][order["customer"]].append(order["amount"])
+    closed = sorted(found)[:-1]
+    last = {customer: sum(amounts) / len(amounts) for customer, amounts in found[closed[-1]].items()}
+    warm = sum(len(found[number]) for number in range(WARM_UP // WINDOW_MS - 1))
+    return Expected(warm, sum(len(found[number]) for number in closed), ORDERS - WINDOW_MS, "mean", last)
+
+
+def _paid() -> Iterator[dict[str, Any]]:
+    decoded = (orjson.loads(value) for _, value, _ in orders(WARM_UP + ORDERS))
+    return (order for order in decoded if order["paid"])
 
 
 def load(bootstrap: str, topic: str, count: int, first: int = 0, customers: int = CUSTOMERS) -> None:
@@ -65,7 +93,7 @@ def load(bootstrap: str, topic: str, count: int, first: int = 0, customers: int 
     producer = Producer(
         {"bootstrap.servers": bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000, "log_level": 0}
     )
-    for key, value, partition in islice(orders(count, customers), first, None):
+    for key, value, partition in orders(count, customers, first):
         producer.produce(topic, value, key, partition)
     assert producer.flush(120) == 0, "the orders could not be written"
 
@@ -84,7 +112,7 @@ class Totals(NamedTuple):
     """What a topic of totals holds: when the broker appended each (ms, sorted), and the last one of each customer."""
 
     appended_ms: list[int]
-    last: dict[str, int]
+    last: dict[str, float]
 
     def per_second(self, skipped: int) -> float:
         """Orders a second, two for each total, from when `skipped` totals were there to the last one. Those that were
@@ -152,19 +180,19 @@ class TotalsTopic:
                 raise TimeoutError(f"{seen} of {count} totals when the time was over")
             time.sleep(CHECK_S)
 
-    def read(self) -> Totals:
-        """Everything that is there now, read by a consumer."""
+    def read(self, field: str = "total") -> Totals:
+        """Everything that is there now, read by a consumer; `field` has the result."""
         self._consumer.assign(self._partitions)
         at_end = 0
         appended: list[int] = []
-        last: dict[str, int] = {}
+        last: dict[str, float] = {}
         deadline = time.monotonic() + READ_TIMEOUT_S
         while at_end < PARTITIONS and time.monotonic() < deadline:
             for message in self._consumer.consume(10_000, 0.1):
                 error = message.error()
                 if error is None:
                     total = orjson.loads(message.value())
-                    last[total["customer"]] = total["total"]
+                    last[total["customer"]] = total[field]
                     appended.append(message.timestamp()[1])
                 elif error.code() == KafkaError._PARTITION_EOF:
                     at_end += 1

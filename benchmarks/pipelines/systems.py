@@ -10,15 +10,16 @@ REPOSITORY = JOBS.parents[2]
 PEERS = REPOSITORY / ".venv-peers" / "bin" / "python"
 OWN = REPOSITORY / ".venv" / "bin" / "python"
 
-THROUGHPUT, LATENCY = "orders", "latency"
+THROUGHPUT, WINDOWS, LATENCY, RESTORE = "orders", "windows", "latency", "restore"
+LESS_IS_BETTER = {LATENCY, RESTORE}
 FAUST_JOB, FAUST_NOTHING, FAUST_TABLE = "faust", "faust nothing", "faust table"
 FAUST_VARIANTS = {FAUST_JOB: "job", FAUST_NOTHING: "nothing", FAUST_TABLE: "table"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """`bar` is what mainstem must reach: events/s, for latency p99 in ms; `times`: as many times what the first system of the
-    cell does. `script` is in jobs/. `scheme` is that of a Faust app's broker URL."""
+    """`bar` is what mainstem must reach: events/s, for latency p99 in ms, for the restore seconds; `times`: as many times what
+    the first system of the cell does. `script` is in jobs/. `scheme` is that of a Faust app's broker URL."""
 
     name: str
     cell: str
@@ -80,12 +81,14 @@ SYSTEMS = [
     _system("mainstem exactly-once", "mainstem, exactly-once", "exactly-once", bar=60_000),
     _system("quix exactly-once", "Quix Streams, exactly-once", "exactly-once"),
     _system("mainstem embedded", "mainstem on its embedded broker", bar=200_000),
+    _system("mainstem windows", "mainstem, exactly one result per window", "windows", cell=WINDOWS, bar=80_000),
     _system("mainstem p99", "mainstem", cell=LATENCY, bar=20),
     _system("mainstem changelog p99", "mainstem, state with changelog", "changelog", cell=LATENCY, bar=20),
     _system("mainstem exactly-once p99", "mainstem, exactly-once, a commit every 100 ms", "exactly-once", cell=LATENCY),
     _system("mainstem embedded p99", "mainstem on its embedded broker", cell=LATENCY, bar=20),
     _system("bare p99", "a bare confluent-kafka loop", cell=LATENCY),
     _system("quix p99", "Quix Streams", cell=LATENCY),
+    _system("mainstem restore", "mainstem, from its changelog", "changelog", cell=RESTORE, bar=10),
     _faust(FAUST_JOB, "kafka", "Faust on its aiokafka driver"),
     _faust(FAUST_JOB, "mainstem+kafka", "the same app on mainstem+kafka://", times=4),
     _faust(FAUST_JOB, "mainstem", "the same app on mainstem:// (embedded)", times=5),

@@ -5,11 +5,24 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from measurements import Measurement, Medians
-from systems import FAUST_JOB, FAUST_NOTHING, FAUST_TABLE, LATENCY, SYSTEMS, THROUGHPUT, System
+from systems import (
+    FAUST_JOB,
+    FAUST_NOTHING,
+    FAUST_TABLE,
+    LATENCY,
+    LESS_IS_BETTER,
+    RESTORE,
+    SYSTEMS,
+    THROUGHPUT,
+    WINDOWS,
+    System,
+)
 
 TITLES = {
     THROUGHPUT: "200,000 JSON orders: parse, keep half, add up by customer, write each total",
+    WINDOWS: "The mean of the paid orders of each customer in tumbling windows of 10,000 orders",
     LATENCY: "From source to sink at 10,000 events/s",
+    RESTORE: "From the start of a process to the first new total, behind 1,000,000 keys of state",
     FAUST_JOB: "The job as a Faust app: only its broker URL differs",
     FAUST_NOTHING: "A Faust agent that does nothing with 200,000 orders",
     FAUST_TABLE: "A Faust table of 1,000,000 keys is recovered from its changelog",
@@ -17,7 +30,9 @@ TITLES = {
 _PER_SECOND = ("events_per_s", "events/s")
 _FIGURES = {
     THROUGHPUT: _PER_SECOND,
+    WINDOWS: _PER_SECOND,
     LATENCY: ("p99_ms", "ms, p99"),
+    RESTORE: ("restore_s", "s"),
     FAUST_JOB: _PER_SECOND,
     FAUST_NOTHING: _PER_SECOND,
     FAUST_TABLE: ("events_per_s", "records/s"),
@@ -50,11 +65,11 @@ def _value(medians: Medians, one: System) -> float | None:
 
 
 def _shown(one: System, value: float) -> str:
-    return f"{value:,.1f}" if one.cell == LATENCY else f"{value:,.0f}"
+    return f"{value:,.1f}" if one.cell in LESS_IS_BETTER else f"{value:,.0f}"
 
 
 def _bar(one: System) -> str:
-    sign = "≤" if one.cell == LATENCY else "≥"
+    sign = "≤" if one.cell in LESS_IS_BETTER else "≥"
     parts = [] if one.bar is None else [f"{sign} {one.bar:,.0f}"]
     if one.times is not None:
         parts.append(f"≥ {one.times:g}×")
@@ -67,7 +82,7 @@ def _verdict(medians: Medians, one: System) -> str:
         return medians.note(one.cell, one.name).replace("\n", " ").replace("|", "/")[:160]
     passed, ratio = True, ""
     if one.bar is not None:
-        passed = value <= one.bar if one.cell == LATENCY else value >= one.bar
+        passed = value <= one.bar if one.cell in LESS_IS_BETTER else value >= one.bar
     if one.times is not None:
         first = _value(medians, _of(one.cell)[0])
         if first is None:
