@@ -20,6 +20,7 @@ from mainstem.faust.acks import UnackedMessages
 from mainstem.faust.delivery import PartitionDelivery
 from mainstem.faust.following import Followers
 from mainstem.faust.membership import Membership
+from mainstem.faust.pausing import PausedPartitions
 from mainstem.faust.records import event_class
 from mainstem.faust.topics import TopicCounts
 from mainstem.model.ids import TopicPartition
@@ -45,7 +46,7 @@ class Consumer(FaustConsumer):
         self._topics: frozenset[str] | None = None
         self._subscribed: frozenset[str] = frozenset()
         self._seeks: dict[TP, int] = {}
-        self._paused_there: set[TP] = set()
+        self._paused = PausedPartitions(self)
         self._ends: dict[TP, int] = {}
         self._starts: dict[TP, int] = {}
         self._positions: dict[TP, int] = {}
@@ -95,17 +96,17 @@ class Consumer(FaustConsumer):
         try:
             while not self.should_stop:
                 if self._topics is None:
-                    await self._wait_to_read()
+                    await self.wait_to_read()
                 elif self._topics != self._subscribed:
                     await self._resubscribe(self._topics)
                 elif self.source is None:
-                    await self._wait_to_read()
+                    await self.wait_to_read()
                 else:
                     await self._read_once(self.source)
         finally:
             self._has_stopped_reading.set()
 
-    async def _wait_to_read(self, timeout_s: float = ALL_PAUSED_WAIT_S) -> None:
+    async def wait_to_read(self, timeout_s: float = ALL_PAUSED_WAIT_S) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._read_wake.wait()
@@ -124,7 +125,7 @@ class Consumer(FaustConsumer):
             await self.membership.revoked([TopicPartition(*tp) for tp in sorted(self.membership.owned)])
             await self.source.close()
         self._subscribed = topics
-        self._paused_there.clear()
+        self._paused.clear()
         self._seeks.clear()
         from_latest = self.app.conf.consumer_auto_offset_reset == "latest"
         self.source = self.transport.session.transport.consumer(  # type: ignore[attr-defined]
@@ -136,10 +137,11 @@ class Consumer(FaustConsumer):
         if self._seeks:
             seeks, self._seeks = self._seeks, {}
             await source.seek({TopicPartition(*tp): at for tp, at in seeks.items() if tp in self.membership.owned})
-        self._pause_there(source)
+        await self._paused.wait_for_room()
+        self._paused.update(source)
         wait_ms = REBALANCING_WAIT_MS if self.app.rebalancing else IDLE_WAIT_MS
-        if self.membership.owned and self._paused_there >= self.membership.owned:
-            await self._wait_to_read(wait_ms / 1000)
+        if self._paused.is_everything:
+            await self.wait_to_read(wait_ms / 1000)
             wait_ms = 0  # members that do not fetch are put out of their group
         fetched = await source.fetch(max_records=FETCH_RECORDS, max_wait_ms=wait_ms)
         await self.membership.settle()
@@ -156,19 +158,8 @@ class Consumer(FaustConsumer):
         delivery.hold(fetched)
         self._deliver_wake.set()
 
-    def _pause_there(self, source: TransportConsumer) -> None:
-        wanted = {tp for tp in self.membership.owned if not self._is_wanted(tp)}
-        pause, resume = wanted - self._paused_there, self._paused_there - wanted
-        if pause:
-            source.pause([TopicPartition(*tp) for tp in pause])
-        if resume:
-            source.resume([TopicPartition(*tp) for tp in resume if tp in self.membership.owned])
-        self._paused_there = wanted
-
-    def _is_wanted(self, tp: TP) -> bool:
-        delivery = self.deliveries.get(tp)
-        if delivery is None or delivery.is_full:
-            return False
+    def is_delivered(self, tp: TP) -> bool:
+        """Not paused by the app, and not waiting for the end of a rebalance."""
         return tp in self._active_partitions and (not self.app.rebalancing or self._is_changelog_tp(tp))
 
     # Delivering
@@ -195,12 +186,14 @@ class Consumer(FaustConsumer):
             if app.rebalancing and not is_changelog:
                 continue
             await app.producer.wait_for_room()  # type: ignore[attr-defined]
+            was_full = delivery.is_full
             count = await delivery.deliver()
             delivered += count
-            if not delivery.is_full and tp in self._paused_there:
+            if (was_full and not delivery.is_full) or (tp in self._paused and delivery.has_room):
                 self._read_wake.set()
-            if is_changelog and not delivery.held:
-                app.tables.recovery.passed(tp, delivery.read_to)  # type: ignore[attr-defined]
+            if is_changelog:
+                read_to = None if delivery.held else delivery.read_to
+                app.tables.recovery.delivered(tp, read_to)  # type: ignore[attr-defined]
         if self._commit_every is not None and self._count_acked() >= self._commit_every:
             self._commit_wake.set()
         return delivered
@@ -329,7 +322,7 @@ class Consumer(FaustConsumer):
         """Everything that was delivered belongs to the generation before."""
         self.deliveries = {}
         self.add_deliveries(generation_id, partitions)
-        self._paused_there.intersection_update(self.deliveries)
+        self._paused.forget_others(self.deliveries)
 
     def add_deliveries(self, generation_id: int, partitions: Iterable[TP]) -> None:
         for tp in sorted(partitions):
@@ -340,7 +333,7 @@ class Consumer(FaustConsumer):
             self.deliveries.pop(tp, None)
             self._positions.pop(tp, None)
             self._seeks.pop(tp, None)
-            self._paused_there.discard(tp)
+            self._paused.forget(tp)
 
     def watch(self, stream: Any) -> None:
         self._unacked_messages.watch(stream)  # type: ignore[attr-defined]

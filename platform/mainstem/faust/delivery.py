@@ -63,6 +63,11 @@ class PartitionDelivery:
         """Nothing more should be read before some of it is delivered."""
         return self.held_records >= HOLD_RECORDS_MAX
 
+    @property
+    def has_room(self) -> bool:
+        """Enough to go on reading after it was full."""
+        return self.held_records <= HOLD_RECORDS_MAX // 2
+
     def hold(self, fetched: FetchedBatch) -> None:
         if self.origin is None:
             self.origin = fetched.offsets[0] if fetched.offsets else fetched.next_offset

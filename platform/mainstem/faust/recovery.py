@@ -23,9 +23,10 @@ class Recovery(FaustRecovery):
         self._passed: dict[TP, int] = {}
         self._news = asyncio.Event()
 
-    def passed(self, tp: TP, next_offset: int) -> None:
-        """Everything below `next_offset` has been put into the queue."""
-        self._passed[tp] = max(self._passed.get(tp, 0), next_offset - 1)
+    def delivered(self, tp: TP, next_offset: int | None) -> None:
+        """Something of a changelog has been put into the queue: everything below `next_offset`, or None where more is held."""
+        if next_offset is not None:
+            self._passed[tp] = max(self._passed.get(tp, 0), next_offset - 1)
         self._news.set()
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:

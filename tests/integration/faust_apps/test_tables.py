@@ -11,6 +11,7 @@ import pytest
 from tests.integration.faust_apps.apps import feed, ignoring, new_app, records, running, transport_of, until
 
 from mainstem.api.batch import Batch
+from mainstem.faust import recovery
 from mainstem.model.ids import TopicPartition
 
 
@@ -68,7 +69,9 @@ async def test_removed_keys_stay_removed_after_recovery(broker: str, tmp_path: P
     assert await run([]) == {"b": 3}
 
 
-async def test_recovery_of_many_records(broker: str, tmp_path: Path) -> None:
+async def test_recovery_of_many_records(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than the queue of changelogs holds at a time; and recovery goes on because it is told, not because it looks again."""
+    monkeypatch.setattr(recovery, "IDLE_WAIT_S", 3_600.0)
     app = new_app(broker, tmp_path)
     table = app.Table("big", partitions=2)
 
