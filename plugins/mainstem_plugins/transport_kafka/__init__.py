@@ -18,7 +18,8 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
 
     `group.protocol=consumer` joins by KIP-848: the broker assigns (its `range`, which keeps topics of equal partition counts
     together), and what stays with a member goes on during a rebalance. It needs Kafka 4.0 or mainstem; `classic` is understood
-    everywhere.
+    everywhere. `partition.assignment.strategy=cooperative-sticky` does the same in a classic group, for clusters before 4.0, as
+    long as the group reads one topic: it would not keep several together.
 
     `properties` takes any other property of librdkafka; those that the guarantees of pipelines stand on are refused.
     `sasl.oauthbearer.token.provider` is `module:function` of a function that makes tokens, as `tokens.TokenProvider` says.
@@ -42,6 +43,9 @@ class KafkaConfig(PluginConfig, frozen=True, kw_only=True):
     request_timeout_ms: int = msgspec.field(default=30_000, name="request.timeout.ms")
     transaction_timeout_ms: int = msgspec.field(default=60_000, name="transaction.timeout.ms")
     group_protocol: Literal["classic", "consumer"] = msgspec.field(default="classic", name="group.protocol")
+    assignment_strategy: Literal["range", "cooperative-sticky"] = msgspec.field(
+        default="range", name="partition.assignment.strategy"
+    )
     token_provider: str | None = msgspec.field(default=None, name="sasl.oauthbearer.token.provider")
     properties: dict[str, Secret] = msgspec.field(default_factory=dict)
 

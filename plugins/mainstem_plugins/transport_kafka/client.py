@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -29,16 +30,26 @@ CONSUMER_PROPERTIES: dict[str, str | int | bool] = {
     # How soon librdkafka asks again after its queue was full; its own second stops the reader again and again.
     "fetch.queue.backoff.ms": 5,
 }
-# Eager: everything is revoked before a new set is assigned. librdkafka's cooperative assignor would not keep topics of
-# equal partition counts together.
-CLASSIC_PROTOCOL: dict[str, str | int | bool] = {"partition.assignment.strategy": "range,roundrobin"}
-CONSUMER_PROTOCOL: dict[str, str | int | bool] = {"group.protocol": "consumer", "group.remote.assignor": "range"}
+
+
+class GroupProtocol(Enum):
+    """Eager: everything is revoked before a new set is assigned. The others take and give only what moves."""
+
+    EAGER = "range,roundrobin"
+    COOPERATIVE = "cooperative-sticky"
+    CONSUMER = "consumer"
+
+
+GROUP_PROTOCOLS: dict[GroupProtocol, dict[str, str | int | bool]] = {
+    GroupProtocol.EAGER: {"partition.assignment.strategy": GroupProtocol.EAGER.value},
+    GroupProtocol.COOPERATIVE: {"partition.assignment.strategy": GroupProtocol.COOPERATIVE.value},
+    GroupProtocol.CONSUMER: {"group.protocol": GroupProtocol.CONSUMER.value, "group.remote.assignor": "range"},
+}
 GUARDED = frozenset(
     {
         *PRODUCER_PROPERTIES,
         *CONSUMER_PROPERTIES,
-        *CLASSIC_PROTOCOL,
-        *CONSUMER_PROTOCOL,
+        *(name for properties in GROUP_PROTOCOLS.values() for name in properties),
         "bootstrap.servers",
         "metadata.broker.list",
         "group.id",
@@ -69,6 +80,17 @@ PASSING = frozenset(
         KafkaError.FENCED_LEADER_EPOCH,
     }
 )
+
+
+def group_protocol(config: KafkaConfig) -> GroupProtocol:
+    """Raises: ConfigError, if two settings contradict each other."""
+    is_cooperative = config.assignment_strategy == GroupProtocol.COOPERATIVE.value
+    if config.group_protocol == "classic":
+        return GroupProtocol.COOPERATIVE if is_cooperative else GroupProtocol.EAGER
+    if is_cooperative:
+        what = "with group.protocol=consumer the broker assigns, and always cooperatively: leave it out"
+        raise ConfigError("partition.assignment.strategy", config.assignment_strategy, what)
+    return GroupProtocol.CONSUMER
 
 
 def shared_properties(config: KafkaConfig, address: str, log: Log) -> dict[str, Any]:

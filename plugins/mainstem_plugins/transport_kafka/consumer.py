@@ -15,9 +15,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from mainstem.api.batch import Batch
 from mainstem.api.context import PluginContext
 from mainstem.api.transport import Committed, FetchedBatch, RebalanceListener, TransportError
+from mainstem.model.errors import ConfigError
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka.client import (
     PASSING,
+    GroupProtocol,
     Message,
     PassingErrors,
     columns_of,
@@ -55,8 +57,15 @@ class KafkaConsumer:
     for the event loop and runs what the loop asks of it: a commit or a pause from any other thread would block until the
     callback returns, which waits for the loop."""
 
-    def __init__(self, properties: dict[str, str | int | bool], group_id: str, context: PluginContext) -> None:
+    def __init__(
+        self,
+        properties: dict[str, str | int | bool],
+        group_id: str,
+        context: PluginContext,
+        protocol: GroupProtocol = GroupProtocol.EAGER,
+    ) -> None:
         self._group_id = group_id
+        self._protocol = protocol
         self._trouble = PassingErrors(context.log, f"consumer of {group_id}")
         settings: dict[str, Any] = {**properties, "group.id": group_id, "error_cb": self._trouble}
         self._consumer = Consumer(settings, logger=quiet_logger())
@@ -69,9 +78,15 @@ class KafkaConsumer:
         self._is_closing = False
         self._gone: set[TopicPartition] = set()
         self._coming: _Coming | None = None
-        self._is_incremental = properties.get("group.protocol") == "consumer"
 
     async def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
+        if self._protocol is GroupProtocol.COOPERATIVE and len(set(topics)) > 1:
+            raise ConfigError(
+                "partition.assignment.strategy",
+                self._protocol.value,
+                f"it is for groups that read one topic, and {self._group_id} reads {', '.join(topics)}, whose partitions "
+                "must stay together: use group.protocol=consumer (Kafka 4.0 and later), or leave both out",
+            )
         self._listener = listener
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -88,10 +103,10 @@ class KafkaConsumer:
             return
         for one in partitions:
             one.offset = coming.starts.get(TopicPartition(one.topic, one.partition), one.offset)
-        if self._is_incremental:
-            consumer.incremental_assign(partitions)
-        else:
+        if self._protocol is GroupProtocol.EAGER:
             consumer.assign(partitions)
+        else:
+            consumer.incremental_assign(partitions)
         consumer.resume(partitions)  # librdkafka remembers what was paused before
         paused = [one for one in partitions if TopicPartition(one.topic, one.partition) in coming.paused]
         if paused:

@@ -22,14 +22,14 @@ from mainstem.api.transport import FetchedBatch, TransportError, TransportTraits
 from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka import KafkaConfig
 from mainstem_plugins.transport_kafka.client import (
-    CLASSIC_PROTOCOL,
     CONSUMER_PROPERTIES,
-    CONSUMER_PROTOCOL,
+    GROUP_PROTOCOLS,
     PASSING,
     PRODUCER_PROPERTIES,
     Message,
     PassingErrors,
     columns_of,
+    group_protocol,
     in_words,
     quiet_logger,
     shared_properties,
@@ -57,6 +57,7 @@ class KafkaTransport:
         self._context = context
         self._address = address
         self._shared = shared_properties(config, address, context.log)
+        self._group_protocol = group_protocol(config)
         self._timeout_s = config.request_timeout_ms / 1000
         self._admin: AdminClient | None = None
         self._reader: Consumer | None = None
@@ -231,9 +232,13 @@ class KafkaTransport:
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> KafkaConsumer:
         reset = "latest" if from_latest else "earliest"
-        by_protocol = CONSUMER_PROTOCOL if self._config.group_protocol == "consumer" else CLASSIC_PROTOCOL
-        properties = {**CONSUMER_PROPERTIES, **by_protocol, "auto.offset.reset": reset, **self._shared}
-        return KafkaConsumer(properties, group_id, self._context)
+        properties = {
+            **CONSUMER_PROPERTIES,
+            **GROUP_PROTOCOLS[self._group_protocol],
+            "auto.offset.reset": reset,
+            **self._shared,
+        }
+        return KafkaConsumer(properties, group_id, self._context, self._group_protocol)
 
     def producer(self) -> KafkaProducer:
         return KafkaProducer(self._producer_properties(), self._context)
