@@ -1,5 +1,5 @@
 """The tests of tests/integration that say what pipelines and Faust apps guarantee, on an Apache Kafka 4.1: workers that are killed,
-members that come and go, transactions."""
+members that come and go, transactions; and the contract of the transport `kafka`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ TIMEOUT_S = 280
         "pipelines/test_kills.py",
         "pipelines/test_workers.py",
         "faust_apps/test_guarantees.py",
+        "plugins/test_kafka_transport.py",
     ],
 )
 def test_on_apache_kafka(kafka_node: KafkaNode, tests: str) -> None:

@@ -25,8 +25,9 @@ from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
 from mainstem.app.progress import Progress, print_summaries
 from mainstem.app.queries_endpoint import answer_queries
+from mainstem.app.reloading import is_reloaded, run_reloading
 from mainstem.app.run_options import MEMORY, RunOptions, from_arguments, from_flags
-from mainstem.app.workers import is_worker, run_workers, worker_broker
+from mainstem.app.workers import is_worker, run_workers, tell_address, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
 from mainstem.pipeline.engine.engine import Engine, Summary
@@ -98,6 +99,10 @@ def run(
 
 def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
     """With progress and a summary on standard error. Raises: MainstemError."""
+    if options.reload and not is_reloaded():
+        if status := run_reloading(Path(sys.argv[0]), options.reload_dirs):
+            raise SystemExit(status)
+        return []
     if options.workers > 1 and not is_worker():
         check(pipelines, plugins := PluginManager())
         with asyncio.Runner() as runner:
@@ -132,8 +137,7 @@ async def run_async(
     async with AsyncExitStack() as stack:
         context, broker, transport, endpoint = await open_environment(options, plugins, stack)
         if broker is not None and is_interactive and not options.once:
-            address = broker.bootstrap_servers
-            print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+            tell_address(broker, options)
         options.check_transactions(transport.traits.transactions)
         state = None if options.state == MEMORY else plugins.find(StateSpec, options.state)
         needs_name = options.exactly_once or state is not None

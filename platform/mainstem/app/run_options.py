@@ -28,7 +28,8 @@ class RunOptions:
     writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
     processes share the work. `state`: `memory`, or the name of a plugin that keeps it on disk, such as `rocksdb`.
     `commit_interval_ms`: from one checkpoint to the next; None: a second, and a tenth of one with `exactly_once`, because results
-    can be seen only then (Kafka Streams' `commit.interval.ms` does the same).
+    can be seen only then (Kafka Streams' `commit.interval.ms` does the same). `reload`: the script runs in a process of its own
+    that is started again when a file below its folder, or below one of `reload_dirs`, changes.
     """
 
     broker: str = "embedded://"
@@ -40,6 +41,8 @@ class RunOptions:
     workers: int = 1
     state: str = MEMORY
     commit_interval_ms: int | None = None
+    reload: bool = False
+    reload_dirs: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
@@ -130,6 +133,19 @@ def parser(program: str) -> argparse.ArgumentParser:
         type=int,
         help="from one checkpoint to the next (default: 1000; 100 with --exactly-once, whose results are seen only then)",
     )
+    made.add_argument(
+        "--reload",
+        action="store_true",
+        help="for development: end with a checkpoint and start again when a file below the script's folder changes",
+    )
+    made.add_argument(
+        "--reload-dir",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        dest="reload_dirs",
+        help="with --reload: watch this folder too; may be given several times",
+    )
     made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
     return made
 
@@ -149,4 +165,6 @@ def from_flags(base: RunOptions, program: str, arguments: Sequence[str]) -> RunO
 def from_arguments(base: RunOptions, given: dict[str, Any]) -> RunOptions:
     """`base` changed by what is given and not None."""
     names = {field.name for field in fields(RunOptions)}
+    if "reload_dirs" in given:
+        given = {**given, "reload_dirs": tuple(given["reload_dirs"])}
     return replace(base, **{name: value for name, value in given.items() if name in names and value is not None})

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
+from functools import partial
 
 from mainstem.api.transport import TransportSpec
+from mainstem.app.child_processes import ask_to_end, exit_status, on_signals, start_again
 from mainstem.app.embedded import AsyncBroker
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import RunOptions
@@ -43,6 +44,11 @@ async def start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBrok
     return await AsyncBroker(data=options.data, port=0, plugins=plugins).start()
 
 
+def tell_address(broker: AsyncBroker, options: RunOptions) -> None:
+    address = broker.bootstrap_servers
+    print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+
+
 async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
     """The status to end with. Raises: ConfigError, PluginError."""
     scheme = options.broker_parts[0]
@@ -55,15 +61,11 @@ async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
         if options.is_embedded:
             broker = await start_broker(options, plugins)
             stack.push_async_callback(broker.close)
+            tell_address(broker, options)
             environment[WORKER_BROKER] = f"kafka://{broker.bootstrap_servers}"
         print(f"{options.workers} workers share the work", file=sys.stderr)  # noqa: T201 - what the user asked for
-        processes = [
-            await asyncio.create_subprocess_exec(
-                sys.executable, *sys.orig_argv[1:], env={**environment, WORKER: str(number)}
-            )
-            for number in range(options.workers)
-        ]
-        _pass_signals_on(processes, stack)
+        processes = [await start_again({**environment, WORKER: str(number)}) for number in range(options.workers)]
+        on_signals(partial(ask_to_end, processes), stack)
         return await _until_all_ended(processes)
 
 
@@ -75,21 +77,5 @@ async def _until_all_ended(processes: Sequence[asyncio.subprocess.Process]) -> i
         failed = [one.result() for one in ended if one.result() != 0]
         if failed and status == 0:
             status = failed[0]
-            _send(processes, signal.SIGTERM)
-    return status if status >= 0 else 128 - status
-
-
-def _pass_signals_on(processes: Sequence[asyncio.subprocess.Process], stack: AsyncExitStack) -> None:
-    loop = asyncio.get_running_loop()
-    if sys.platform == "win32":
-        return  # a console's Ctrl-C reaches all of its processes anyway
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _send, processes, number)
-        stack.callback(loop.remove_signal_handler, number)
-
-
-def _send(processes: Sequence[asyncio.subprocess.Process], number: int) -> None:
-    for process in processes:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+            ask_to_end(processes)
+    return exit_status(status)

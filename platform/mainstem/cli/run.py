@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mainstem.app.reloading import is_reloaded, run_reloading
 from mainstem.app.run import Process, run_with
 from mainstem.app.run_options import RunOptions, from_flags, parser
 from mainstem.cli.arguments import Parser
@@ -20,6 +21,10 @@ def main(arguments: Sequence[str]) -> int:
         Parser("run", "").error(f"the script comes first: mainstem run script.py {' '.join(arguments)}")
     script, flags = checked(arguments[0]), list(arguments[1:])
     options = from_flags(RunOptions(), PROGRAM, flags)  # before the script does anything
+    if options.reload and not is_reloaded():
+        return run_reloading(
+            script, options.reload_dirs
+        )  # before the script is read: it may have mistakes now and later
     Process.has_run = False
     found = execute(script, flags)
     if not Process.has_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +58,8 @@ class Script:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
-    """Write a script and start it: `start(text, "--once")`; `how="run"` starts it by `mainstem run`."""
+    """Write a script and start it: `start(text, "--once")`; `how="run"` starts it by `mainstem run`. It leads a process
+    group of its own, as what is started in a terminal does."""
     running: list[Script] = []
 
     def begin(text: str, *flags: str, how: str = "python", name: str = "script.py") -> Script:
@@ -66,7 +68,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
             [sys.executable, name] if how == "python" else [sys.executable, "-m", "mainstem.cli.main", "run", name]
         )
         process = subprocess.Popen(
-            [*command, *flags], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+            [*command, *flags],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            start_new_session=True,
         )
         running.append(Script(process))
         return running[-1]
@@ -74,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Script]]:
     yield begin
     for script in running:
         if script.process.poll() is None:
-            script.process.kill()
+            os.killpg(script.process.pid, signal.SIGKILL)
             script.end()
 
 
