@@ -99,14 +99,15 @@ class Membership:
         app.assignor.on_assignment(ConsumerProtocolMemberAssignment(app.assignor.version, *told))
 
     async def follow_only(self, topics: Iterable[str]) -> None:
-        """A client reads replies from the end on, as a member of no group."""
+        """A client reads replies as a member of no group, and the first may be there before it has begun to read."""
         consumer = self._consumer
         self.followed = {TP(topic, number) for topic in topics for number in range(consumer.counts.known(topic) or 0)}
         coming = self.followed - set(consumer.deliveries)
-        ends = await consumer.highwaters(*coming)
+        from_latest = self._app.conf.consumer_auto_offset_reset == "latest"
+        starts = await (consumer.highwaters if from_latest else consumer.earliest_offsets)(*coming)
         consumer.add_deliveries(self._app.consumer_generation_id, coming)
         consumer._set_active_tps(self.followed)
-        consumer.followers.follow(self.followed, ends)
+        consumer.followers.follow(self.followed, starts)
 
 
 def by_topic(partitions: Iterable[TP]) -> dict[str, list[int]]:

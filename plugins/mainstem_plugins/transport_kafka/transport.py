@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import confluent_kafka
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
@@ -26,17 +25,15 @@ from mainstem_plugins.transport_kafka.client import (
     GROUP_PROTOCOLS,
     PASSING,
     PRODUCER_PROPERTIES,
-    Message,
     PassingErrors,
-    columns_of,
     group_protocol,
     in_words,
     quiet_logger,
     shared_properties,
-    take,
 )
 from mainstem_plugins.transport_kafka.consumer import KafkaConsumer
 from mainstem_plugins.transport_kafka.producer import KafkaProducer
+from mainstem_plugins.transport_kafka.reader import PartitionReaders
 from mainstem_plugins.transport_kafka.transactions import KafkaTransactions
 
 R = TypeVar("R")
@@ -45,8 +42,6 @@ LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
 REACH_TIMEOUT_S = 10.0
 CHECKS_MAX = 100
 CHECK_INTERVAL_S = 0.1
-READER_GROUP = "mainstem-reader"
-READER_WAIT_MS = 50
 
 
 class KafkaTransport:
@@ -60,8 +55,7 @@ class KafkaTransport:
         self._group_protocol = group_protocol(config)
         self._timeout_s = config.request_timeout_ms / 1000
         self._admin: AdminClient | None = None
-        self._reader: Consumer | None = None
-        self._reads_on: tuple[TopicPartition, int] | None = None
+        self._readers: PartitionReaders | None = None
 
     async def open(self) -> None:
         try:
@@ -187,48 +181,9 @@ class KafkaTransport:
         return found
 
     async def read(self, partition: TopicPartition, offset: int, *, max_records: int, max_wait_ms: int) -> FetchedBatch:
-        return await self._in_thread(lambda: self._read(partition, offset, max_records, max_wait_ms / 1000))
-
-    def _read(self, partition: TopicPartition, offset: int, max_records: int, max_wait_s: float) -> FetchedBatch:
-        reader = self._reading_at(partition, offset)
-        found: list[Message] = []
-        end: int | None = None
-        for message in take(reader, max_records, max_wait_s):
-            error = message.error()
-            if error is None:
-                found.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                end = message.offset()
-            elif error.code() not in PASSING:
-                raise in_words(error, f"{partition} cannot be read at offset {offset}")
-        offsets = [message.offset() for message in found]
-        next_offset = max(end or 0, offsets[-1] + 1 if offsets else offset)
-        # The end is told once, so whoever asks for it again begins again.
-        self._reads_on = (partition, next_offset) if end is None else None
-        return FetchedBatch(
-            partition=partition,
-            batch=columns_of(found),
-            offsets=offsets,
-            next_offset=next_offset,
-            end_offset=next_offset if end is not None else next_offset + 1,
-        )
-
-    def _reading_at(self, partition: TopicPartition, offset: int) -> Consumer:
-        """Assigning anew waits for the fetch that is under way, so whoever reads on goes on where the reader is."""
-        if self._reader is None:
-            trouble = PassingErrors(self._context.log, "reader")
-            settings: dict[str, Any] = {
-                **CONSUMER_PROPERTIES,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": READER_WAIT_MS,
-                **self._shared,
-                "group.id": READER_GROUP,
-                "error_cb": trouble,
-            }
-            self._reader = Consumer(settings, logger=quiet_logger())
-        if self._reads_on != (partition, offset):
-            self._reader.assign([confluent_kafka.TopicPartition(partition.topic, partition.partition, offset)])
-        return self._reader
+        if self._readers is None:
+            self._readers = PartitionReaders(self._shared, self._context)
+        return await self._readers.read(partition, offset, max_records=max_records, max_wait_ms=max_wait_ms)
 
     def consumer(self, group_id: str, *, from_latest: bool = False) -> KafkaConsumer:
         reset = "latest" if from_latest else "earliest"
@@ -256,6 +211,6 @@ class KafkaTransport:
         }
 
     async def close(self) -> None:
-        if self._reader is not None:
-            await self._in_thread(self._reader.close)
-            self._reader = None
+        if self._readers is not None:
+            await self._readers.close()
+            self._readers = None

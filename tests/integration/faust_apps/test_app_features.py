@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from tests.integration.faust_apps.apps import commit, feed, ignoring, new_app, records, running, until
+from faust.types import TP
+from tests.integration.faust_apps.apps import commit, feed, ignoring, new_app, records, running, transport_of, until
+
+from mainstem.api.batch import Batch
+from mainstem.model.ids import TopicPartition
 
 
 async def test_asking_an_agent(broker: str, tmp_path: Path) -> None:
@@ -55,6 +59,37 @@ async def test_asking_from_an_app_that_is_only_a_client(broker: str, tmp_path: P
         try:
             async with asyncio.timeout(30):
                 assert await square.ask(6) == 36
+        finally:
+            await client.stop()
+
+
+async def test_a_client_hears_replies_that_came_before_it_began_to_read(broker: str, tmp_path: Path) -> None:
+    """Between its question and its first look at the topic of replies the answer may have come."""
+    server = new_app(broker, tmp_path / "server")
+    ignoring(server, "nothing")
+    client = new_app(broker, tmp_path / "client", reply_to="replies")
+
+    @client.agent(client.topic("nothing"), name="ignored")
+    async def ignored(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async with running(server):
+        transport = transport_of(server)
+        await transport.create_topic("replies", 1, {})
+        producer = transport.producer()
+        early = Batch(keys=[b"of somebody else"], values=[b"{}"], timestamps=[1_700_000_000_000])
+        await producer.produce(TopicPartition("replies", 0), early)
+        await producer.flush()
+        await producer.close()
+        await client.start_client()
+        try:
+            asked = asyncio.ensure_future(ignored.ask(1))
+            consumer: Any = client.consumer
+            await until(lambda: TP("replies", 0) in consumer.deliveries)
+            await until(lambda: consumer.deliveries[TP("replies", 0)].origin is not None)
+            assert consumer.deliveries[TP("replies", 0)].origin == 0
+            asked.cancel()
         finally:
             await client.stop()
 

@@ -8,6 +8,7 @@ What a transport says of itself (`traits`) decides what is tried.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from mainstem.api.batch import Batch
@@ -43,6 +44,7 @@ async def check_transport(open_transport: Callable[[], Awaitable[Transport]], pr
     await _check_topics(transport, prefix)
     await _check_records(transport, prefix)
     await _check_many(transport, prefix)
+    await _check_readers_at_once(transport, prefix)
     await _check_commits(open_transport, transport, prefix)
     await _check_ends_and_pauses(transport, prefix)
     await _check_seeks(transport, prefix)
@@ -109,6 +111,33 @@ async def _check_many(transport: Transport, prefix: str) -> None:
     got = await read(transport, partition, 0, count=size)
     assert got.keys == [b"%d" % number for number in range(size)], "records came in another order, or not all"
     assert got.headers is None, "records without headers have a column None"
+
+
+async def _check_readers_at_once(transport: Transport, prefix: str) -> None:
+    """Each gets what is in its own partition, also if some of them wait at the end meanwhile."""
+    topic = f"{prefix}-readers"
+    await transport.create_topic(topic, 4, {})
+    partitions = [TopicPartition(topic, number) for number in range(4)]
+    for partition in partitions[:3]:
+        await write(transport, partition, numbers(partition.partition * 1_000, partition.partition * 1_000 + 200))
+
+    async def read_all(partition: TopicPartition) -> list[bytes | None]:
+        got: list[bytes | None] = []
+        offset = 0
+        for _ in range(FETCHES_MAX):
+            one = await transport.read(partition, offset, max_records=30, max_wait_ms=MAX_WAIT_MS)
+            assert one.partition == partition
+            got += one.batch.values
+            offset = one.next_offset
+            if len(got) >= 200 or (not one.batch.values and partition is partitions[3]):
+                break
+        return got
+
+    found = await asyncio.gather(*map(read_all, partitions))
+    for partition, got in zip(partitions[:3], found[:3], strict=True):
+        first = partition.partition * 1_000
+        assert got == [b"%d" % number for number in range(first, first + 200)], f"{partition} was read wrong"
+    assert found[3] == []
 
 
 async def _check_commits(open_transport: Callable[[], Awaitable[Transport]], transport: Transport, prefix: str) -> None:
