@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
+import msgspec
+
+from mainstem.app.telling import tell
 from mainstem.pipeline.engine.counters import PipelineCounters
 from mainstem.pipeline.engine.engine import Summary
+from mainstem.telemetry.logs import is_json
 
 REFRESH_S = 0.1
 LINE_EVERY_S = 5.0
@@ -96,6 +100,15 @@ class _Lines:
 
     def close(self) -> None:
         pass  # the table that follows says the rest
+
+
+def tell_summaries(summaries: Sequence[Summary]) -> None:
+    """A table, or an event for each pipeline."""
+    if not is_json():
+        print_summaries(summaries)
+        return
+    for one in summaries:
+        tell("", "run.ended", **msgspec.structs.asdict(one))
 
 
 def print_summaries(summaries: Sequence[Summary], out: IO[str] | None = None) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
 from mainstem.app.child_processes import ask_to_end, exit_status, on_signals, start_again
+from mainstem.app.telling import tell
 from mainstem.model.errors import ConfigError
 
 RELOADED = "MAINSTEM_RELOADED"
@@ -52,7 +52,8 @@ async def _run(folders: Sequence[Path]) -> int:
         changes = await stack.enter_async_context(aclosing(_changes(folders, stopping)))
         on_signals(stop, stack)
         changed = asyncio.ensure_future(anext(changes, None))
-        _say(f"watching {', '.join(map(str, folders))} for changes")
+        watched = [str(folder) for folder in folders]
+        tell(f"mainstem: watching {', '.join(watched)} for changes", "run.watches", folders=watched)
         while True:
             process = await start_again({**os.environ, **ENVIRONMENT})
             running[:] = [process]
@@ -61,7 +62,8 @@ async def _run(folders: Sequence[Path]) -> int:
                 return exit_status(await process.wait())
             ask_to_end(running)
             await process.wait()
-            _say(f"{', '.join(sorted(changed.result() or ()))} changed, starting again")
+            files = sorted(changed.result() or ())
+            tell(f"mainstem: {', '.join(files)} changed, starting again", "run.reloads", files=files)
             changed = asyncio.ensure_future(anext(changes, None))
 
 
@@ -71,7 +73,9 @@ async def _until_changed(process: asyncio.subprocess.Process, changed: asyncio.F
     waited: set[asyncio.Future[Any]] = {ended, changed}
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     if not changed.done():
-        _say(f"the script has ended with status {exit_status(ended.result())}, waiting for a change")
+        status = exit_status(ended.result())
+        sentence = f"mainstem: the script has ended with status {status}, waiting for a change"
+        tell(sentence, "run.waits_for_change", status=status)
     await asyncio.wait({changed})
 
 
@@ -88,7 +92,3 @@ def _changes(folders: Sequence[Path], stopping: asyncio.Event) -> Changes:
             yield {Path(path).name for _, path in changes}
 
     return watch()
-
-
-def _say(what: str) -> None:
-    print(f"mainstem: {what}", file=sys.stderr)  # noqa: T201 - whoever saves a file looks at this terminal

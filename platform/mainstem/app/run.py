@@ -23,10 +23,11 @@ from mainstem.app.environment import open_environment
 from mainstem.app.instances import claimed_instance
 from mainstem.app.loops import new_event_loop
 from mainstem.app.plugins import PluginManager
-from mainstem.app.progress import Progress, print_summaries
+from mainstem.app.progress import Progress, tell_summaries
 from mainstem.app.queries_endpoint import answer_queries
 from mainstem.app.reloading import is_reloaded, run_reloading
 from mainstem.app.run_options import MEMORY, RunOptions, from_arguments, from_flags
+from mainstem.app.telling import tell
 from mainstem.app.workers import is_worker, run_workers, tell_address, worker_broker
 from mainstem.model.errors import ConfigError, MainstemError
 from mainstem.pipeline.engine.counters import register
@@ -34,13 +35,16 @@ from mainstem.pipeline.engine.engine import Engine, Summary
 from mainstem.pipeline.engine.queries import Queries
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.worker import EngineSettings
+from mainstem.pipeline.errors import PipelineError
 from mainstem.pipeline.plan.check import check
 from mainstem.pipeline.plan.graph import Graph
 from mainstem.pipeline.plan.guarantee import guarantees
 from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.steps import TopicSink, TopicSource
+from mainstem.telemetry import logs
 
 EXIT_FAILURE = 1
+DEFAULT_LEVEL = "warning"
 
 
 class Captured(BaseException):
@@ -77,6 +81,7 @@ def run(
         raise Captured
     Process.has_run = True
     try:
+        logs.configure(default_level=DEFAULT_LEVEL)  # for what is wrong with the options themselves
         given = {
             "broker": broker,
             "broker_config": None if broker_config is None else Path(broker_config),
@@ -93,12 +98,13 @@ def run(
             options = from_flags(options, Path(sys.argv[0]).name, sys.argv[1:])
         return run_with(options, [pipeline, *more])
     except MainstemError as error:
-        print(f"mainstem: {error}", file=sys.stderr)  # noqa: T201 - the last word of a run that failed
+        tell(f"mainstem: {error}", "run.failed", is_failure=True, **facts_of(error))
         raise SystemExit(EXIT_FAILURE) from error
 
 
 def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
     """With progress and a summary on standard error. Raises: MainstemError."""
+    logs.configure(options.log_level, options.log_format, default_level=DEFAULT_LEVEL)
     if options.reload and not is_reloaded():
         if status := run_reloading(Path(sys.argv[0]), options.reload_dirs):
             raise SystemExit(status)
@@ -115,8 +121,16 @@ def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
         options = replace(options, broker=broker)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         summaries = runner.run(run_async(pipelines, options, is_interactive=True))
-    print_summaries(summaries)
+    tell_summaries(summaries)
     return summaries
+
+
+def facts_of(error: MainstemError) -> dict[str, object]:
+    """For the log."""
+    facts: dict[str, object] = {"error": str(error)}
+    if isinstance(error, PipelineError):
+        facts |= {"pipeline": error.pipeline, "stage": error.stage, "place": error.place}
+    return facts
 
 
 async def run_async(
@@ -140,7 +154,9 @@ async def run_async(
             tell_address(broker, options)
         options.check_transactions(transport.traits.transactions)
         state = None if options.state == MEMORY else plugins.find(StateSpec, options.state)
-        needs_name = options.exactly_once or state is not None
+        # A run on a cluster leaves nothing on a disk where nobody has made it a place.
+        takes_snapshots = state is None and transport.traits.is_durable and options.data.is_dir()
+        needs_name = options.exactly_once or state is not None or takes_snapshots
         instance = stack.enter_context(claimed_instance(options.data)) if needs_name else ""
         engines = [
             Engine(
@@ -154,6 +170,7 @@ async def run_async(
                     transactional_id=f"{plan.name}-{instance}" if options.exactly_once else None,
                     state=state,
                     state_folder=options.data / "state" / instance,
+                    snapshot_folder=options.data / "state" / instance if takes_snapshots else None,
                     engine=EngineSettings(commit_interval_ms=options.effective_commit_interval_ms),
                 ),
             )
@@ -173,8 +190,9 @@ async def run_async(
         if is_interactive:
             stack.enter_context(settled_collector())
             _stop_on_signals(engines, stack)
-            watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
-            stack.callback(watching.cancel)
+            if not logs.is_json():
+                watching = asyncio.create_task(stack.enter_context(Progress(counters)).watch())
+                stack.callback(watching.cancel)
         return await _run_engines(engines, waits_for)
 
 
@@ -195,11 +213,11 @@ def _tell_guarantees(
         transactions=transport.traits.transactions,
     )
     for one in told:
-        context.log.info(
-            "pipeline.guarantee", pipeline=plan.name, stage=one.sink, guarantee=one.level, reason=one.reason
-        )
-        if is_interactive:
-            print(f"pipeline {plan.name}, {one}", file=sys.stderr)  # noqa: T201 - what a user relies on
+        facts: dict[str, Any] = {"pipeline": plan.name, "stage": one.sink, "guarantee": one.level, "reason": one.reason}
+        if not is_interactive:
+            context.log.info("pipeline.guarantee", **facts)
+        else:
+            tell(f"pipeline {plan.name}, {one}", "run.guarantee", **facts)
 
 
 def feeders(plans: Sequence[Graph]) -> Mapping[str, set[str]]:

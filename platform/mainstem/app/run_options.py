@@ -28,7 +28,8 @@ class RunOptions:
     writes wait for it. `exactly_once`: results and positions in one transaction, for topics on both sides. `workers`: so many
     processes share the work. `state`: `memory`, or the name of a plugin that keeps it on disk, such as `rocksdb`.
     `commit_interval_ms`: from one checkpoint to the next; None: a second, and a tenth of one with `exactly_once`, because results
-    can be seen only then (Kafka Streams' `commit.interval.ms` does the same). `reload`: the script runs in a process of its own
+    can be seen only then (Kafka Streams' `commit.interval.ms` does the same). `log_level` and `log_format`: as
+    `telemetry.logs.configure`. `reload`: the script runs in a process of its own
     that is started again when a file below its folder, or below one of `reload_dirs`, changes.
     """
 
@@ -41,6 +42,8 @@ class RunOptions:
     workers: int = 1
     state: str = MEMORY
     commit_interval_ms: int | None = None
+    log_level: str | None = None
+    log_format: str | None = None
     reload: bool = False
     reload_dirs: tuple[Path, ...] = ()
 
@@ -133,6 +136,26 @@ def parser(program: str) -> argparse.ArgumentParser:
         type=int,
         help="from one checkpoint to the next (default: 1000; 100 with --exactly-once, whose results are seen only then)",
     )
+    made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
+    _add_log_flags(made)
+    _add_reload_flags(made)
+    return made
+
+
+def _add_log_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--log-level",
+        metavar="LEVEL",
+        help="debug, info, warning (default) or error; MAINSTEM_LOG_LEVEL says the same",
+    )
+    made.add_argument(
+        "--log-format",
+        metavar="FORMAT",
+        help="console (default), or json: one object a line, nothing else; MAINSTEM_LOG_FORMAT says the same",
+    )
+
+
+def _add_reload_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--reload",
         action="store_true",
@@ -146,8 +169,6 @@ def parser(program: str) -> argparse.ArgumentParser:
         dest="reload_dirs",
         help="with --reload: watch this folder too; may be given several times",
     )
-    made.add_argument("--once", action="store_true", help="take topics as they are now, and end")
-    return made
 
 
 def from_flags(base: RunOptions, program: str, arguments: Sequence[str]) -> RunOptions:

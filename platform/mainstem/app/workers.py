@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,6 +17,7 @@ from mainstem.app.child_processes import ask_to_end, exit_status, on_signals, st
 from mainstem.app.embedded import AsyncBroker
 from mainstem.app.plugins import PluginManager
 from mainstem.app.run_options import RunOptions
+from mainstem.app.telling import tell
 from mainstem.model.errors import ConfigError
 
 WORKER = "MAINSTEM_WORKER"
@@ -46,7 +46,8 @@ async def start_broker(options: RunOptions, plugins: PluginManager) -> AsyncBrok
 
 def tell_address(broker: AsyncBroker, options: RunOptions) -> None:
     address = broker.bootstrap_servers
-    print(f"Kafka clients find the broker at {address}; its data is in {options.data}", file=sys.stderr)  # noqa: T201
+    sentence = f"Kafka clients find the broker at {address}; its data is in {options.data}"
+    tell(sentence, "run.broker", address=address, data=str(options.data))
 
 
 async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
@@ -63,7 +64,7 @@ async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
             stack.push_async_callback(broker.close)
             tell_address(broker, options)
             environment[WORKER_BROKER] = f"kafka://{broker.bootstrap_servers}"
-        print(f"{options.workers} workers share the work", file=sys.stderr)  # noqa: T201 - what the user asked for
+        tell(f"{options.workers} workers share the work", "run.workers", workers=options.workers)
         processes = [await start_again({**environment, WORKER: str(number)}) for number in range(options.workers)]
         on_signals(partial(ask_to_end, processes), stack)
         return await _until_all_ended(processes)

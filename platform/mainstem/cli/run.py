@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mainstem.app.reloading import is_reloaded, run_reloading
-from mainstem.app.run import Process, run_with
+from mainstem.app.run import EXIT_FAILURE, Process, facts_of, run_with
 from mainstem.app.run_options import RunOptions, from_flags, parser
+from mainstem.app.telling import tell
 from mainstem.cli.arguments import Parser
 from mainstem.cli.scripts import checked, defined, execute
+from mainstem.model.errors import MainstemError
+from mainstem.telemetry.logs import is_json
 
 PROGRAM = "mainstem run SCRIPT"
 
@@ -26,7 +29,13 @@ def main(arguments: Sequence[str]) -> int:
             script, options.reload_dirs
         )  # before the script is read: it may have mistakes now and later
     Process.has_run = False
-    found = execute(script, flags)
-    if not Process.has_run:
-        run_with(options, defined(script, found))
+    try:
+        found = execute(script, flags)
+        if not Process.has_run:
+            run_with(options, defined(script, found))
+    except MainstemError as error:
+        if not is_json():
+            raise
+        tell("", "run.failed", is_failure=True, **facts_of(error))
+        return EXIT_FAILURE
     return 0

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mainstem.api.context import PluginContext
 from mainstem.app.plugins import PluginManager
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.assemble import assemble
+from mainstem.pipeline.engine.engine import Engine
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.worker import EngineSettings
 from mainstem.pipeline.errors import PipelineError
@@ -29,6 +31,7 @@ from mainstem.pipeline.plan.pipeline import Pipeline
 from mainstem.pipeline.plan.windows import Tumbling
 from mainstem.pipeline.state.changelog import state_id
 from mainstem.testing.conformance.context import plugin_context
+from mainstem.testing.crashing_files import CrashingFiles
 from mainstem.testing.simulated_sink import SimulatedStore
 from mainstem.testing.simulated_state import SimulatedDisk
 from mainstem.testing.simulated_transport import SimulatedTopics, SimulatedTransport
@@ -75,7 +78,6 @@ class Simulation:
         self.kind = kind
         self.exactly_once = exactly_once
         self._catalog = catalog
-        self._context = context
         self._clock = clock
         self.topics = SimulatedTopics(seed)
         self._steps_left: dict[int, int] = {}
@@ -90,6 +92,9 @@ class Simulation:
         for number, batch in enumerate(self.batches):
             self.topics.append(TopicPartition("in", number), batch)
         self.disk = SimulatedDisk() if self.random.random() < 0.5 else None
+        self._context = replace(context, files=CrashingFiles())
+        self._engines: dict[int, Engine] = {}
+        self._stops: set[int] = set()
         self.store = SimulatedStore()
 
     def _records(self) -> Batch:
@@ -131,6 +136,7 @@ class Simulation:
             self._steps_left = {
                 worker: self.random.randrange(1, 150) if life < lives else 10**9 for worker in range(self._workers)
             }
+            self._stops = {worker for worker in range(self._workers) if self.random.random() < 0.3}
             if not asyncio.run(self._live(may_evict=life < lives)):
                 return
             self.topics.crash()
@@ -146,7 +152,7 @@ class Simulation:
                 self.topics.compact(changelog, known.base)
 
     async def _live(self, *, may_evict: bool) -> bool:
-        """Until all workers have ended; says whether one of them died. The group notices and the others go on."""
+        """Until all workers have ended; says whether one of them died, or was stopped. The group notices and the others go on."""
         transports: list[SimulatedTransport] = []
         working = [asyncio.create_task(self._work(number, transports)) for number in range(self._workers)]
         while may_evict and not all(task.done() for task in working):
@@ -174,13 +180,15 @@ class Simulation:
             ),
             state=None if self.disk is None else self.disk.spec(),
             state_folder=Path(f"worker-{number}"),
+            snapshot_folder=Path(f"worker-{number}"),
         )
         engine = assemble(
             self._plan(number), catalog=self._catalog, transport=transport, context=self._context, settings=settings
         )
+        self._engines[number] = engine
         try:
             await engine.open()
-            await engine.run()
+            summary = await engine.run()
         except Crash:
             for consumer in transport.consumers:
                 await consumer.close()  # the session times out
@@ -188,12 +196,14 @@ class Simulation:
         except PipelineError as error:
             raise Violation(f"a worker stopped: {error}") from error
         await engine.close()
-        return False
+        return not summary.is_finished
 
     def _step(self, worker: int, name: str) -> None:
         self._clock.time_ms += self.random.randrange(0, 20)
         self._steps_left[worker] -= 1
-        if self._steps_left[worker] == 0:
+        if self._steps_left[worker] == 0 and worker in self._stops:
+            self._engines[worker].stop()
+        elif self._steps_left[worker] == 0:
             raise Crash(name)
 
     # Checks.

@@ -8,6 +8,7 @@ import pytest
 from planted_bugs import find_planted_bug
 
 from mainstem.api.transport import Committed
+from mainstem.pipeline.engine import snapshots
 from mainstem.pipeline.engine.checkpoints import Checkpoint, Checkpoints, Owned
 from mainstem.pipeline.engine.membership import Membership
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce
@@ -111,6 +112,13 @@ async def begins_a_transaction_for_the_offsets_alone(self: Any, offsets: Any, co
 TRUE_COMMIT = ExactlyOnce.commit
 
 
+def leaves_an_entry_out(entries: Any) -> bytes:
+    return TRUE_BLOCK_OF(entries[:-1])
+
+
+TRUE_BLOCK_OF = snapshots.block_of
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "bug", "kind", "exactly_once"),
     [
@@ -129,6 +137,7 @@ TRUE_COMMIT = ExactlyOnce.commit
         (TwoPhaseSinks, "abort", keeps_what_was_rolled_back, "sink", True),
         (ExactlyOnce, "commit", begins_a_transaction_for_the_offsets_alone, "moved-totals", True),
         (Membership, "_start_restore", None, "totals", True),
+        (snapshots, "block_of", leaves_an_entry_out, "totals", False),
     ],
 )
 def test_the_simulation_finds(simulate_one, monkeypatch, owner, name, bug, kind, exactly_once):

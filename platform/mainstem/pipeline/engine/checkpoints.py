@@ -59,14 +59,16 @@ class Owned(NamedTuple):
 
 
 class Ownership:
-    """Which state this process writes: an owner drawn at random, and how many checkpoints it has made of the task."""
+    """Which state this process writes: an owner drawn at random, and how many checkpoints it has made of the task. `written`: how
+    many offsets of the changelog that took."""
 
-    __slots__ = ("base", "checkpoint", "offsets", "owner")
+    __slots__ = ("base", "checkpoint", "offsets", "owner", "written")
 
     def __init__(self, owner: int, base: int) -> None:
         self.owner = owner
         self.base = base
         self.checkpoint = 0
+        self.written = 0
         self.offsets: Mapping[TopicPartition, int] = {}
 
 
@@ -181,12 +183,17 @@ class Checkpoints:
             return CheckpointPart(one, mine, offsets, positions, "", [])
         state_id = StateId(mine.owner, mine.checkpoint + 1, mine.base)
         one.task.keep_progress(state_id.checkpoint)
-        changes = await self._write_state(one, one.changelog, state_id)
+        changes, written = await self._write_state(one, one.changelog, state_id)
+        # With them goes the marker of their transaction.
+        mine.written += written + int(self._producer.is_atomic)
         return CheckpointPart(one, mine, offsets, positions, state_id.text(), changes)
 
-    async def _write_state(self, one: Owned, changelog: TopicPartition, state_id: StateId) -> list[StateChange]:
-        """Returns what belongs on disk, which is nothing for a task that has no folder."""
+    async def _write_state(
+        self, one: Owned, changelog: TopicPartition, state_id: StateId
+    ) -> tuple[list[StateChange], int]:
+        """Returns what belongs on disk, which is nothing for a task that has no folder; and how many entries there were."""
         on_disk: list[StateChange] = []
+        written = 0
         for kept in one.kept.values():
             entries = kept.store.take_changes()
             for start in range(0, len(entries), ENTRIES_AT_ONCE):
@@ -201,8 +208,9 @@ class Checkpoints:
                     on_disk.extend(StateChange(*change) for change in changes)
                 for batch in to_batches(changes, state_id.owner, state_id.checkpoint, self._clock.now_ms()):
                     await self._producer.produce(changelog, batch)
+                    written += len(batch)
                 await asyncio.sleep(0)  # whoever shares the loop, a broker say, must not wait for all of a large state
-        return on_disk
+        return on_disk, written
 
 
 def _offsets(one: Owned) -> dict[TopicPartition, int]:

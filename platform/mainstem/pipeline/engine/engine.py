@@ -27,9 +27,11 @@ from mainstem.pipeline.engine.internal_serde import MessagePack
 from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import AtLeastOnce, ExactlyOnce, WorkerProducer
 from mainstem.pipeline.engine.purging import Purging
+from mainstem.pipeline.engine.reports import Reports
 from mainstem.pipeline.engine.routes import RepartitionRoute, Route
 from mainstem.pipeline.engine.settings import RunSettings
 from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
+from mainstem.pipeline.engine.snapshots import Snapshots
 from mainstem.pipeline.engine.stage_factory import StageFactory, dead_letter_topics, may_wait, open_outputs
 from mainstem.pipeline.engine.stages import Guarded, StoppedAt
 from mainstem.pipeline.engine.task import Task, TaskId
@@ -78,6 +80,7 @@ class Engine:
         self._context = context
         self._settings = settings
         self._clock = context.clock
+        self._reports = Reports(context.log, graph.name)
         self._random = random.Random(settings.seed)
         self._producer: WorkerProducer = (
             ExactlyOnce(transport, settings.transactional_id or f"{graph.name}-{self._random.getrandbits(64):016x}")
@@ -182,7 +185,7 @@ class Engine:
                         raise self._error(step.name, "", reason)
                     if topic not in told:
                         told.add(topic)
-                        self._context.log.warning("pipeline.waits_for_topic", pipeline=self.pipeline, topic=topic)
+                        self._reports.waits_for_topic(topic)
                     await asyncio.sleep(WAIT_FOR_TOPIC_MS / 1000)
                     if self._is_stopping:
                         return None
@@ -211,7 +214,8 @@ class Engine:
             topology, self._transport, once=self._settings.once, make_reader=lambda task: self._reader(task, stages)
         )
         await finishing.open()
-        factory = TaskFactory(topology, stages, self._clock, self._open_state())
+        snapshots = self._snapshots()
+        factory = TaskFactory(topology, stages, self._clock, self._open_state(), snapshots)
         from_latest = any(isinstance(step, steps.TopicSource) and step.start == "latest" for step in self._graph.steps)
         self._consumer = self._transport.consumer(self.pipeline, from_latest=from_latest)
 
@@ -231,13 +235,7 @@ class Engine:
             two_phase,
             lambda: self._random.getrandbits(63),
             self._clock,
-        )
-        purging = Purging(
-            self._transport,
-            [one.topic for one in topology.repartitions.values()],
-            self._clock,
-            self._context.log,
-            interval_ms=self._settings.engine.purge_interval_ms,
+            self._reports,
         )
         parts = WorkerParts(
             transport=self._transport,
@@ -248,10 +246,12 @@ class Engine:
             readers=factory.readers,
             places=routes,
             finishing=finishing,
-            purging=purging,
+            purging=self._purging(topology),
             two_phase=two_phase,
+            snapshots=snapshots,
             waits=frozenset(section.name for section in topology.sections if may_wait(section)),
             counters=self.counters,
+            reports=self._reports,
             clock=self._clock,
             settings=self._settings.engine,
             max_records=self._settings.batch_records,
@@ -267,6 +267,18 @@ class Engine:
         spec, folder = settings.state, settings.state_folder / self.pipeline
         config = configure(spec.config, {}, owner=f"state {spec.name}")
         return lambda task_id: spec.open(config, self._context, folder / task_id.section / str(task_id.number))
+
+    def _purging(self, topology: Topology) -> Purging:
+        topics = [one.topic for one in topology.repartitions.values()]
+        interval_ms = self._settings.engine.purge_interval_ms
+        return Purging(self._transport, topics, self._clock, self._context.log, interval_ms=interval_ms)
+
+    def _snapshots(self) -> Snapshots | None:
+        """Of state in memory, where the settings name a folder for them."""
+        settings = self._settings
+        if settings.state is not None or settings.snapshot_folder is None or not self._transport.traits.is_durable:
+            return None
+        return Snapshots(settings.snapshot_folder / self.pipeline, self._transport, self._context)
 
     async def _create_changelogs(self, topology: Topology) -> None:
         for section in topology.sections:

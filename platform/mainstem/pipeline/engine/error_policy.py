@@ -44,6 +44,7 @@ class Guard:
         stage: str,
         policy: Policy,
         *,
+        pipeline: str,
         counters: StageCounters,
         dead_letters: DeadLetterWriter,
         sleep_ms: Sleep,
@@ -55,6 +56,8 @@ class Guard:
         self._dead_letters = dead_letters
         self._sleep_ms = sleep_ms
         self._log = log
+        self._pipeline = pipeline
+        self._set_aside = 0
 
     @property
     def stops(self) -> bool:
@@ -89,9 +92,14 @@ class Guard:
                 await self._dead_letters.write(policy.topic, self.stage, failed, attempts)
             case _:
                 assert_never(policy)
-        self._log.debug(
+        self._set_aside += 1
+        # All of them at DEBUG; the first, the tenth, the hundredth and so on for everybody.
+        tell = self._log.warning if str(self._set_aside).strip("0") == "1" else self._log.debug
+        tell(
             "pipeline.record_set_aside",
+            pipeline=self._pipeline,
             stage=self.stage,
+            count=self._set_aside,
             place=failed.origin.place(failed.row),
             error=f"{type(failed.error).__name__}: {failed.error}",
             policy=type(policy).__name__.lower(),

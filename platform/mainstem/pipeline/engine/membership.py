@@ -13,11 +13,13 @@ from mainstem.api.state import TaskState
 from mainstem.api.transport import Committed, Transport, TransportConsumer
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.checkpoints import Owned, Ownership
+from mainstem.pipeline.engine.reports import Reports
 from mainstem.pipeline.engine.restoring import Kept, Restore
 from mainstem.pipeline.engine.routes import Route
 from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
 from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.state.changelog import StateId, state_id
+from mainstem.pipeline.state.snapshot import Snapshot
 
 
 class MadeTask(NamedTuple):
@@ -31,6 +33,9 @@ class MadeTask(NamedTuple):
 
 class TaskMaker(Protocol):
     def make(self, task_id: TaskId) -> MadeTask: ...
+
+    def snapshot(self, task_id: TaskId, committed: StateId | None) -> Snapshot | None:
+        """What an earlier run has left of exactly this state."""
 
     async def open(self, task: Task) -> None:
         """Its state is there: let its steps begin."""
@@ -57,6 +62,7 @@ class Membership:
         two_phase: TwoPhaseSinks,
         new_owner: Callable[[], int],
         clock: Clock,
+        reports: Reports,
     ) -> None:
         self.consumer: TransportConsumer | None = None
         self.owned: dict[TaskId, Owned] = {}
@@ -72,6 +78,7 @@ class Membership:
         self._two_phase = two_phase
         self._new_owner = new_owner
         self._clock = clock
+        self._reports = reports
 
     @property
     def running(self) -> list[Owned]:
@@ -89,6 +96,7 @@ class Membership:
     async def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         assert self.consumer is not None, "the consumer calls this"
         self.has_assignment = True
+        self._reports.assigned(partitions)
         committed = await self.consumer.committed(partitions) if partitions else {}
         await self._two_phase.recover(one.metadata for one in committed.values())
         for partition in partitions:
@@ -144,14 +152,19 @@ class Membership:
             if partition in committed and (known := state_id(committed[partition].metadata)) is not None
         ]
         newest: StateId | None = max(found, key=lambda known: (known.base, known.checkpoint), default=None)
-        self.restoring[task_id] = Restore(self._transport, one.changelog, one.kept, newest, self._clock, one.state)
+        snapshot = self._maker.snapshot(task_id, newest) if one.state is None else None
+        self.restoring[task_id] = Restore(
+            self._transport, one.changelog, one.kept, newest, self._clock, one.state, snapshot
+        )
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self._reports.revoked(partitions)
         going = self._going(partitions)
         await self._leaving(going)
         self._forget(going)
 
     async def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        self._reports.lost(partitions)
         going = self._going(partitions)
         self._forget(going)
         await self._told_lost(going)
@@ -178,7 +191,11 @@ class Membership:
         for task_id, restore in list(self.restoring.items()):
             if restore is None:
                 continue
-            if not await restore.step():
+            is_beginning = not restore.has_begun
+            is_done = await restore.step()
+            if is_beginning:
+                self._reports.restoring(task_id, restore.records_total, from_snapshot=restore.is_from_snapshot)
+            if not is_done:
                 return []
             if self.restoring.get(task_id) is not restore:
                 return []  # it went while its state was read
@@ -191,6 +208,7 @@ class Membership:
         del self.restoring[task_id]
         mine = self.ownership[str(task_id)]
         mine.base = restore.base
+        self._reports.restored(task_id, restore.elapsed_ms)
         owned.task.restored()
         await self._maker.open(owned.task)
         self.consumer.resume(owned.partitions)

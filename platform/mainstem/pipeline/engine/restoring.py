@@ -7,6 +7,7 @@ decided it comes later, and if the changelog was deleted it never comes, and not
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from mainstem.api.transport import Transport
 from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.state.changelog import Change, Replay, StateId
 from mainstem.pipeline.state.encoding import StateCodec, StateError, step_of
+from mainstem.pipeline.state.snapshot import Snapshot, entries_of
 from mainstem.pipeline.state.store import MISSING, KeptStore, MemoryStore
 
 SLICE_RECORDS = 20_000
@@ -51,7 +53,8 @@ class Kept(NamedTuple):
 
 
 class Restore:
-    """One task's. Call `step` until it returns True; `base` and the repairs are there then."""
+    """One task's. Call `step` until it returns True; `base` and the repairs are there then. `snapshot` is of the committed
+    state."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Restore:
         committed: StateId | None,
         clock: Clock,
         state: TaskState | None = None,
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.partition = partition
         self.records_total = 0
@@ -72,14 +76,28 @@ class Restore:
         self._replay = Replay(committed)
         self._clock = clock
         self._state = state
+        self._snapshot = snapshot
+        self._blocks: deque[bytes] = deque()
         self._offset = -1
         self._end = -1
-        self._deadline_ms = 0
+        self._began_ms = 0
+        self.is_from_snapshot = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self._offset >= 0
+
+    @property
+    def elapsed_ms(self) -> int:
+        return self._clock.monotonic_ms() - self._began_ms
 
     async def step(self) -> bool:
         """Raises: TransportError, StateError."""
         if self._offset < 0:
             await self._begin()
+        if self._blocks:
+            self._restore(entries_of(self._blocks.popleft()))
+            return False
         if self._offset < self._end:
             await self._read()
         if self._offset < self._end:
@@ -101,8 +119,12 @@ class Restore:
         self._offset, self._end = (await self._transport.end_offsets(self.partition.topic))[self.partition]
         if self._state is not None:
             self._offset = self._begin_on_disk(self._state, self._offset)
+        elif self._snapshot is not None and self._offset <= self._snapshot.covers <= self._end:
+            self._offset = self._snapshot.covers
+            self._blocks.extend(self._snapshot.blocks)
+            self._replay.is_complete = self.is_from_snapshot = True
         self.records_total = self._end - self._offset
-        self._deadline_ms = self._clock.monotonic_ms() + PATIENCE_MS
+        self._began_ms = self._clock.monotonic_ms()
 
     def _begin_on_disk(self, state: TaskState, start: int) -> int:
         """Where the changelog must be read from: what the disk has stands on the base of an earlier owner in this folder."""
@@ -119,7 +141,7 @@ class Restore:
         return stands_on.base
 
     def _wait_for_checkpoint(self) -> None:
-        if self._clock.monotonic_ms() > self._deadline_ms:
+        if self.elapsed_ms > PATIENCE_MS:
             raise StateError(
                 f"changelog {self.partition} has not the state that belongs to the committed position (checkpoint "
                 f"{self._committed.checkpoint if self._committed else 0}); was the topic deleted? `mainstem state reset` begins "
@@ -141,6 +163,9 @@ class Restore:
         if self._state is not None:
             known = self._state.position() or DiskPosition(0, self._clock.now_ms()).data()
             self._state.write([StateChange(*change) for change in changes], known)
+        self._restore(changes)
+
+    def _restore(self, changes: Sequence[Change]) -> None:
         for key, value in changes:
             kept = self._find(key)
             if kept is None or not isinstance(kept.store, MemoryStore):

@@ -14,8 +14,9 @@ class RunSettings:
     """`once`: read what is there now and end, also where more could come. `batch_records`: at most so many at a time.
 
     `transactional_id` is this worker's own, the same from one start to the next, so that a transaction which a crash left
-    open is ended at once. `state`: on disk below `state_folder`, one folder per pipeline, section and task; None: in
-    memory. `seed` makes owners' numbers repeatable, for simulations.
+    open is ended at once. `state`: on disk below `state_folder`, one folder per pipeline, section and task; None: in memory,
+    and then an orderly end leaves snapshots of it below `snapshot_folder`. `seed` makes owners' numbers repeatable, for
+    simulations.
     """
 
     once: bool = False
@@ -25,4 +26,5 @@ class RunSettings:
     seed: int | None = None
     state: StateSpec | None = None
     state_folder: Path = Path("state")
+    snapshot_folder: Path | None = None
     engine: EngineSettings = field(default_factory=EngineSettings)

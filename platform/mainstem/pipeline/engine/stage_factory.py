@@ -154,6 +154,7 @@ class StageFactory:
         return Guard(
             step.name,
             getattr(step, "on_error", steps.STOP),
+            pipeline=self._graph.name,
             counters=self._counters.stage(step.name),
             dead_letters=self._dead_letters,
             sleep_ms=self._sleep_ms,

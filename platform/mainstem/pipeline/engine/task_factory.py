@@ -10,13 +10,16 @@ from mainstem.model.ids import TopicPartition
 from mainstem.pipeline.engine.connector_reader import ConnectorReader
 from mainstem.pipeline.engine.membership import MadeTask
 from mainstem.pipeline.engine.restoring import Kept
+from mainstem.pipeline.engine.snapshots import Snapshots
 from mainstem.pipeline.engine.stage_factory import StageFactory, stores_of
 from mainstem.pipeline.engine.task import Task, TaskId
 from mainstem.pipeline.engine.topology import Topology
 from mainstem.pipeline.operators.stateful import Stores
 from mainstem.pipeline.plan import steps
+from mainstem.pipeline.state.changelog import StateId
 from mainstem.pipeline.state.disk_store import DiskStore
 from mainstem.pipeline.state.encoding import StateCodec
+from mainstem.pipeline.state.snapshot import Snapshot
 from mainstem.pipeline.state.store import KeptStore, MemoryStore, Store
 
 
@@ -42,12 +45,14 @@ class TaskFactory:
         stages: StageFactory,
         clock: Clock,
         open_state: Callable[[TaskId], TaskState] | None,
+        snapshots: Snapshots | None,
     ) -> None:
         self.readers: dict[TaskId, ConnectorReader] = {}
         self._sections = {section.name: section for section in topology.sections}
         self._stages = stages
         self._clock = clock
         self._open_state = open_state
+        self._snapshots = snapshots
 
     def make(self, task_id: TaskId) -> MadeTask:
         section = self._sections[task_id.section]
@@ -66,6 +71,9 @@ class TaskFactory:
         kept.update({name: Kept(stores[name], codec) for name, codec in codecs.items()})
         changelog = None if section.changelog is None else TopicPartition(section.changelog, task_id.number)
         return MadeTask(task, kept, changelog, state)
+
+    def snapshot(self, task_id: TaskId, committed: StateId | None) -> Snapshot | None:
+        return None if self._snapshots is None else self._snapshots.find(task_id, committed)
 
     async def open(self, task: Task) -> None:
         for stage in task.stages.stateful:

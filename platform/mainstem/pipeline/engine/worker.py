@@ -23,8 +23,10 @@ from mainstem.pipeline.engine.finishing import Finishing
 from mainstem.pipeline.engine.membership import Membership, Place
 from mainstem.pipeline.engine.producing import WorkerProducer
 from mainstem.pipeline.engine.purging import Purging
+from mainstem.pipeline.engine.reports import Reports
 from mainstem.pipeline.engine.routes import Route
 from mainstem.pipeline.engine.sink_tokens import TwoPhaseSinks
+from mainstem.pipeline.engine.snapshots import Snapshots
 from mainstem.pipeline.engine.task import Mail, Task, TaskId
 
 STALL_S = 0.05
@@ -71,8 +73,10 @@ class WorkerParts:
     finishing: Finishing
     purging: Purging
     two_phase: TwoPhaseSinks
+    snapshots: Snapshots | None
     waits: frozenset[str]
     counters: PipelineCounters
+    reports: Reports
     clock: Clock
     settings: EngineSettings
     max_records: int
@@ -119,6 +123,8 @@ class Worker:
             await asyncio.sleep(0)  # a source that never waits must not keep the broker beside it from working
         await self._finish_drains()
         await self._checkpoint()
+        if self._parts.snapshots is not None:
+            await self._parts.snapshots.write(self._parts.membership.running, self._parts.membership.ownership)
 
     # Reading.
 
@@ -358,6 +364,7 @@ class Worker:
         if finishing is not None:
             await finishing
         self._must_roll_back = False
+        parts.reports.rolled_back()
         for task_id in list(self._drains):
             await self._cancel_drain(task_id)
         self._paused.clear()
