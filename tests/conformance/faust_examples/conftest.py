@@ -31,7 +31,7 @@ class Examples:
         self.folder = folder
         self.environment = {"BROKER_URL": url}  # for those that name no broker
         self.port = free_ports(1)[0]
-        self._running: list[PrintingProcess] = []
+        self.running: list[PrintingProcess] = []
 
     def worker(self, script: str, *flags: str) -> PrintingProcess:
         """`script` as its users start it; its web server on `port`."""
@@ -42,8 +42,8 @@ class Examples:
         return self.run([*self._program(script), *arguments], (self.folder / script).parent)
 
     def run(self, command: list[str], folder: Path) -> PrintingProcess:
-        self._running.append(PrintingProcess(command, folder, self.environment))
-        return self._running[-1]
+        self.running.append(PrintingProcess(command, folder, self.environment))
+        return self.running[-1]
 
     def command(self, script: str, *arguments: str) -> str:
         """A command of the app; what it says."""
@@ -67,6 +67,12 @@ class Examples:
     def get(self, path: str, *, port: int | None = None) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=DEADLINE_S) as answer:
             return json.loads(answer.read())
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        ends = time.monotonic() + DEADLINE_S
+        while not holds():
+            assert time.monotonic() < ends, "it did not come true"
+            time.sleep(LOOK_S)
 
     def wait_for_answer(self, path: str, holds: Callable[[Any], bool], *, port: int | None = None) -> Any:
         ends = time.monotonic() + DEADLINE_S
@@ -100,7 +106,7 @@ class Examples:
             watcher.close()
 
     def close(self) -> None:
-        for one in self._running:
+        for one in self.running:
             one.kill()
 
 
