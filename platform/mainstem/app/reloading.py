@@ -57,6 +57,8 @@ async def _run(folders: Sequence[Path]) -> int:
         while True:
             process = await start_again({**os.environ, **ENVIRONMENT})
             running[:] = [process]
+            if stopping.is_set():
+                ask_to_end(running)  # the signal came while it was being started, so it has not heard of it
             await _until_changed(process, changed)
             if stopping.is_set():
                 return exit_status(await process.wait())

@@ -104,7 +104,7 @@ def run(
 
 def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
     """With progress and a summary on standard error. Raises: MainstemError."""
-    logs.configure(options.log_level, options.log_format, default_level=DEFAULT_LEVEL)
+    configure_logs(options)
     if options.reload and not is_reloaded():
         if status := run_reloading(Path(sys.argv[0]), options.reload_dirs):
             raise SystemExit(status)
@@ -123,6 +123,11 @@ def run_with(options: RunOptions, pipelines: Sequence[object]) -> list[Summary]:
         summaries = runner.run(run_async(pipelines, options, is_interactive=True))
     tell_summaries(summaries)
     return summaries
+
+
+def configure_logs(options: RunOptions) -> None:
+    """Raises: ConfigError."""
+    logs.configure(options.log_level, options.log_format, default_level=DEFAULT_LEVEL)
 
 
 def facts_of(error: MainstemError) -> dict[str, object]:

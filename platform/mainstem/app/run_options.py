@@ -17,6 +17,13 @@ DATA = Path("mainstem-data")
 WORKERS_MAX = 256
 MEMORY = "memory"
 COMMIT_INTERVAL_MS, EXACTLY_ONCE_INTERVAL_MS = 1_000, 100
+EXAMPLES = (
+    ("--once", "a broker in this process; end when the topics are read"),
+    ("--broker kafka://host:9092 --exactly-once", "on a Kafka cluster"),
+    ("--reload --reload-dir ../models", "while you write it: starts again when code changes"),
+    ("--workers 4 --log-format json", "in four processes, whose logs a machine reads"),
+)
+"""Flags and what they are good for, as `--help` shows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,10 @@ class RunOptions:
             raise ConfigError("metrics-port", self.metrics_port, "a port is a number from 0 to 65535")
         if not 1 <= self.workers <= WORKERS_MAX:
             raise ConfigError("workers", self.workers, f"a number of processes from 1 to {WORKERS_MAX}")
+        if self.reload_dirs and not self.reload:
+            raise ConfigError(
+                "reload-dir", ", ".join(map(str, self.reload_dirs)), "it says what --reload watches; give both"
+            )
         if self.commit_interval_ms is not None and self.commit_interval_ms < 1:
             raise ConfigError("commit-interval-ms", self.commit_interval_ms, "a number of milliseconds from 1 on")
 
@@ -91,9 +102,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(program: str) -> argparse.ArgumentParser:
+    width = max(len(flags) for flags, _ in EXAMPLES)
     made = _Parser(
         prog=program,
         description="Run the pipelines of this script.",
+        epilog="\n".join(["examples:", *(f"  {program} {flags:<{width}}  {what}" for flags, what in EXAMPLES)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )

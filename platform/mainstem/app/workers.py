@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 
 from mainstem.api.transport import TransportSpec
 from mainstem.app.child_processes import ask_to_end, exit_status, on_signals, start_again
@@ -65,18 +64,42 @@ async def run_workers(options: RunOptions, plugins: PluginManager) -> int:
             tell_address(broker, options)
             environment[WORKER_BROKER] = f"kafka://{broker.bootstrap_servers}"
         tell(f"{options.workers} workers share the work", "run.workers", workers=options.workers)
-        processes = [await start_again({**environment, WORKER: str(number)}) for number in range(options.workers)]
-        on_signals(partial(ask_to_end, processes), stack)
-        return await _until_all_ended(processes)
+        workers = Workers()
+        on_signals(workers.stop, stack)  # before the first one starts: who is told to end must not leave any behind
+        await workers.start(options.workers, environment)
+        return await workers.until_all_ended()
 
 
-async def _until_all_ended(processes: Sequence[asyncio.subprocess.Process]) -> int:
-    waiting = {asyncio.ensure_future(process.wait()) for process in processes}
-    status = 0
-    while waiting:
-        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        failed = [one.result() for one in ended if one.result() != 0]
-        if failed and status == 0:
-            status = failed[0]
-            ask_to_end(processes)
-    return exit_status(status)
+class Workers:
+    """The processes, from the first start to the last end."""
+
+    def __init__(self) -> None:
+        self._processes: list[asyncio.subprocess.Process] = []
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        self._is_stopping = True
+        ask_to_end(self._processes)
+
+    async def start(self, count: int, environment: Mapping[str, str]) -> None:
+        for number in range(count):
+            if self._is_stopping:
+                return
+            self._processes.append(await start_again({**environment, WORKER: str(number)}))
+        if self._is_stopping:
+            ask_to_end(self._processes)  # the last one was being started when the signal came
+
+    async def until_all_ended(self) -> int:
+        """The first status that is not 0: whoever has it takes the others along."""
+        waiting = {asyncio.ensure_future(self._end_of(process)) for process in self._processes}
+        status = 0
+        while waiting:
+            ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            failed = [one.result() for one in ended if one.result() != 0]
+            if failed and status == 0:
+                status = failed[0]
+                ask_to_end(self._processes)
+        return status
+
+    async def _end_of(self, process: asyncio.subprocess.Process) -> int:
+        return exit_status(await process.wait())

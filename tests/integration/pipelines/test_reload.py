@@ -9,6 +9,7 @@ import signal
 
 import pytest
 from confluent_kafka import Producer
+from tests.integration.pipelines.test_run import consume
 
 COUNTING = """
 import sys
@@ -24,10 +25,10 @@ run(Pipeline("counting").source("in", key="string", value="json").aggregate(n=Co
 ADDRESS = r"find the broker at ([^;\s]+);"
 
 
-def send_ten(address: str) -> None:
+def send_ten(address: str, topic: str = "in") -> None:
     producer = Producer({"bootstrap.servers": address})
     for number in range(10):
-        producer.produce("in", json.dumps(number), key="one")
+        producer.produce(topic, json.dumps(number), key="one")
     assert producer.flush(30) == 0
 
 
@@ -50,6 +51,52 @@ def test_new_code_goes_on_where_the_old_one_was(start, tmp_path, how):
     status, _, errors = script.end()
     assert status == 0, errors
     assert re.findall(r"counted (\d+) by", errors) == [str(number) for number in range(1, 21)]
+
+
+@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=["one process", "two workers"])
+def test_every_record_counts_once_across_reloads(start, bootstrap, new_topic, tmp_path, flags):
+    """Records come all the time: every reload finds some that are read, some that are counted and not committed yet, and some
+    that come while nobody reads."""
+    source, sink = new_topic(2), new_topic()
+    text = COUNTING.replace('"in"', repr(source)).replace('"out"', repr(sink)).replace('"counting"', repr(source))
+    version = tmp_path / "version.py"
+    version.write_text("VERSION = 0\n")
+    script = start(text, "--reload", "--exactly-once", "--broker", f"kafka://{bootstrap}", *flags, how="run")
+    sent = 0
+    for number in range(1, 4):
+        for _ in range(5):
+            send_ten(bootstrap, source)
+        sent += 50
+        script.wait_for(f"by version {number - 1}")
+        version.write_text(f"VERSION = {number}\n")
+        script.wait_for(rf"(version\.py changed(.|\n)*){{{number}}}")
+        for _ in range(5):
+            send_ten(bootstrap, source)
+        sent += 50
+        script.wait_for(f"by version {number}")
+    script.wait_for(f"counted {sent} by")
+    script.process.send_signal(signal.SIGTERM)
+    status, _, errors = script.end()
+    assert status == 0, errors
+    counts = [json.loads(value or b"null")["n"] for value in consume(bootstrap, sink, sent)]
+    assert counts == list(range(1, sent + 1))
+
+
+def test_a_plan_with_a_mistake_is_told_and_the_next_change_runs(start, bootstrap, new_topic, tmp_path):
+    source, sink = new_topic(), new_topic()
+    text = COUNTING.replace('"in"', repr(source)).replace('"out"', repr(sink)).replace('"counting"', repr(source))
+    (tmp_path / "version.py").write_text("VERSION = 1\n")
+    mistake = text.replace(f'.sink({sink!r}, value="json")', '.sink(connector="fils")')
+    assert mistake != text
+    script = start(mistake, "--reload", "--broker", f"kafka://{bootstrap}", how="run")
+    script.wait_for(r"fils(.|\n)*ended with status 1, waiting for a change")
+    (tmp_path / "script.py").write_text(text)
+    send_ten(bootstrap, source)
+    script.wait_for("counted 10 by version 1")
+    script.process.send_signal(signal.SIGTERM)
+    status, _, errors = script.end()
+    assert status == 0, errors
+    assert "Traceback" not in errors
 
 
 def test_a_script_that_has_ended_is_started_again_when_it_changes(start, tmp_path):
