@@ -87,7 +87,7 @@ class Workers:
                 return
             self._processes.append(await start_again({**environment, WORKER: str(number)}))
         if self._is_stopping:
-            ask_to_end(self._processes)  # the last one was being started when the signal came
+            ask_to_end(self._processes[-1:])  # being started when the signal came; a second one would kill the others
 
     async def until_all_ended(self) -> int:
         """The first status that is not 0: whoever has it takes the others along."""
