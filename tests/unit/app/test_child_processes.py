@@ -15,15 +15,19 @@ from mainstem.model.errors import ConfigError
 
 
 class Child:
-    """A process that ends when it is asked to."""
+    """A process that ends when it is asked to, unless it is `slow`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slow: bool = False) -> None:
         self.returncode: int | None = None
+        self.slow = slow
+        self.asked = 0
         self._ended = asyncio.Event()
 
     def send_signal(self, number: int) -> None:
-        self.returncode = -number
-        self._ended.set()
+        self.asked += 1
+        if not self.slow:
+            self.returncode = -number
+            self._ended.set()
 
     async def wait(self) -> int:
         await self._ended.wait()
@@ -47,6 +51,22 @@ async def test_a_signal_while_workers_are_started_ends_those_that_are_there(monk
         status = await group.until_all_ended()
     assert status == 128 + signal.SIGTERM
     assert [child.returncode for child in children] == [-signal.SIGTERM] * 2
+
+
+async def test_a_worker_that_takes_its_checkpoint_is_not_asked_twice(monkeypatch):
+    """A second signal would end it uncleanly."""
+    children: list[Child] = []
+    group = Workers()
+
+    async def start_again(environment: object) -> Child:
+        children.append(Child(slow=True))
+        if len(children) == 3:
+            group.stop()
+        return children[-1]
+
+    monkeypatch.setattr(workers, "start_again", start_again)
+    await group.start(4, {})
+    assert [child.asked for child in children] == [1, 1, 1]
 
 
 async def test_a_signal_while_a_script_is_started_ends_it(monkeypatch, tmp_path):
