@@ -83,11 +83,11 @@ class Workers:
 
     async def start(self, count: int, environment: Mapping[str, str]) -> None:
         for number in range(count):
+            process = await start_again({**environment, WORKER: str(number)})
+            self._processes.append(process)
             if self._is_stopping:
+                ask_to_end([process])  # the signal came while it was being started; the others have been asked
                 return
-            self._processes.append(await start_again({**environment, WORKER: str(number)}))
-        if self._is_stopping:
-            ask_to_end(self._processes[-1:])  # being started when the signal came; a second one would kill the others
 
     async def until_all_ended(self) -> int:
         """The first status that is not 0: whoever has it takes the others along."""
