@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 import msgspec
 
-from mainstem.app.telling import tell
+from mainstem.app.telling import log_event
 from mainstem.pipeline.engine.counters import PipelineCounters
 from mainstem.pipeline.engine.engine import Summary
 from mainstem.telemetry.logs import is_json
@@ -108,7 +108,7 @@ def tell_summaries(summaries: Sequence[Summary]) -> None:
         print_summaries(summaries)
         return
     for one in summaries:
-        tell("", "run.ended", **msgspec.structs.asdict(one))
+        log_event("run.ended", **msgspec.structs.asdict(one))
 
 
 def print_summaries(summaries: Sequence[Summary], out: IO[str] | None = None) -> None:

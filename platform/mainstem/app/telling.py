@@ -11,8 +11,13 @@ COMPONENT = "mainstem.run"
 
 
 def tell(sentence: str, event: str, *, is_failure: bool = False, **facts: Any) -> None:
-    if not is_json():
+    if is_json():
+        log_event(event, is_failure=is_failure, **facts)
+    else:
         print(sentence, file=sys.stderr)  # noqa: T201 - this is for people
-        return
+
+
+def log_event(event: str, *, is_failure: bool = False, **facts: Any) -> None:
+    """For what people are told in another way."""
     log = get_logger(COMPONENT, "info")
     (log.error if is_failure else log.info)(event, **facts)

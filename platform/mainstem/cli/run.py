@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mainstem.app.reloading import is_reloaded, run_reloading
 from mainstem.app.run import DEFAULT_LEVEL, EXIT_FAILURE, Process, configure_logs, facts_of, run_with
 from mainstem.app.run_options import RunOptions, from_flags, parser
-from mainstem.app.telling import tell
+from mainstem.app.telling import log_event
 from mainstem.cli.arguments import Parser
 from mainstem.cli.scripts import checked, defined, execute
 from mainstem.model.errors import MainstemError
@@ -36,6 +36,6 @@ def main(arguments: Sequence[str]) -> int:
     except MainstemError as error:
         if not logs.is_json():
             raise
-        tell("", "run.failed", is_failure=True, **facts_of(error))
+        log_event("run.failed", is_failure=True, **facts_of(error))
         return EXIT_FAILURE
     return 0

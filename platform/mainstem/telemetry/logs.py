@@ -11,8 +11,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from mainstem.api.context import Log
 from mainstem.model.errors import ConfigError
 from mainstem.telemetry.loggers import LEVELS as KAFKA_LEVELS
@@ -93,11 +91,12 @@ def _renderers() -> list[Any]:
     import structlog
 
     if is_json():
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
+        import orjson  # not at the start of a broker that needs none
+
+        def to_json(facts: Any, **_: Any) -> str:
+            return orjson.dumps(facts, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(to_json)]
     return [
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     ]
-
-
-def _to_json(facts: Any, **_: Any) -> str:
-    return orjson.dumps(facts, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import groupby
 from typing import Any, Protocol, cast
 
+import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from mainstem.api.batch import Batch
 from mainstem.api.context import Log
 from mainstem.api.transport import Fenced, NotMember, TransportError
 from mainstem.model.errors import ConfigError
+from mainstem.model.ids import TopicPartition
 from mainstem_plugins.transport_kafka import KafkaConfig
 from mainstem_plugins.transport_kafka.tokens import Tokens
 
@@ -149,6 +152,20 @@ def columns_of(messages: Sequence[Message]) -> Batch:
         timestamps=[message.timestamp()[1] for message in messages],
         headers=[one or () for one in headers] if any(headers) else None,
     )
+
+
+def theirs(partition: TopicPartition) -> confluent_kafka.TopicPartition:
+    return confluent_kafka.TopicPartition(partition.topic, partition.partition)
+
+
+def runs_of(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, Sequence[Message]]]:
+    """They come in long runs of one partition: what is done once a run costs nothing."""
+    places = zip([one.topic() for one in messages], [one.partition() for one in messages], strict=True)
+    begin = 0
+    for (topic, number), run in groupby(places):
+        end = begin + len(list(run))
+        yield TopicPartition(topic, number), messages[begin:end]
+        begin = end
 
 
 def take(consumer: Consumer, max_records: int, max_wait_s: float) -> list[Message]:

@@ -6,7 +6,6 @@ import asyncio
 import queue
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import groupby
 from typing import Any, NamedTuple, TypeVar, cast
 
 import confluent_kafka
@@ -25,6 +24,8 @@ from mainstem_plugins.transport_kafka.client import (
     columns_of,
     in_words,
     quiet_logger,
+    runs_of,
+    theirs,
 )
 
 R = TypeVar("R")
@@ -62,7 +63,7 @@ class KafkaConsumer:
         properties: dict[str, str | int | bool],
         group_id: str,
         context: PluginContext,
-        protocol: GroupProtocol = GroupProtocol.EAGER,
+        protocol: GroupProtocol,
     ) -> None:
         self._group_id = group_id
         self._protocol = protocol
@@ -186,13 +187,8 @@ class KafkaConsumer:
         ends: dict[TopicPartition, int] = {}
         if any(message.error() for message in messages):
             messages = self._without_events(messages, ends)
-        # They come in long runs of one partition: what is done once a run costs nothing.
-        places = zip([one.topic() for one in messages], [one.partition() for one in messages], strict=True)
-        begin = 0
-        for (topic, number), run in groupby(places):
-            end = begin + len(list(run))
-            records.setdefault(TopicPartition(topic, number), []).extend(messages[begin:end])
-            begin = end
+        for partition, run in runs_of(messages):
+            records.setdefault(partition, []).extend(run)
         fetched = [self._batch(partition, found, ends) for partition, found in records.items()]
         fetched += [_at_end(partition, end) for partition, end in ends.items()]
         return fetched
@@ -215,7 +211,7 @@ class KafkaConsumer:
     ) -> FetchedBatch:
         offsets = [message.offset() for message in messages]
         next_offset = max(offsets[-1] + 1, ends.pop(partition, 0))
-        known_end = self._consumer.get_watermark_offsets(_theirs(partition), cached=True)[1]
+        known_end = self._consumer.get_watermark_offsets(theirs(partition), cached=True)[1]
         return FetchedBatch(
             partition=partition, batch=columns_of(messages), offsets=offsets, next_offset=next_offset,
             end_offset=max(known_end, next_offset),
@@ -225,13 +221,13 @@ class KafkaConsumer:
         if self._coming is not None:
             self._coming.paused.update(partitions)
             return
-        self._now_or_in_callback(lambda: self._consumer.pause([_theirs(partition) for partition in partitions]))
+        self._now_or_in_callback(lambda: self._consumer.pause([theirs(partition) for partition in partitions]))
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         if self._coming is not None:
             self._coming.paused.difference_update(partitions)
             return
-        self._now_or_in_callback(lambda: self._consumer.resume([_theirs(partition) for partition in partitions]))
+        self._now_or_in_callback(lambda: self._consumer.resume([theirs(partition) for partition in partitions]))
 
     def _now_or_in_callback(self, work: Callable[[], None]) -> None:
         if not self._is_in_callback:
@@ -260,7 +256,7 @@ class KafkaConsumer:
             raise in_words(error, f"group {self._group_id} cannot seek") from error
 
     async def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
-        asked = [_theirs(partition) for partition in partitions]
+        asked = [theirs(partition) for partition in partitions]
         try:
             found = await self._in_polling_thread(lambda: self._consumer.committed(asked, timeout=COMMITTED_TIMEOUT_S))
         except KafkaException as error:
@@ -309,10 +305,6 @@ def committed_offsets(offsets: Mapping[TopicPartition, Committed]) -> list[confl
 def _at_end(partition: TopicPartition, end: int) -> FetchedBatch:
     nothing = Batch(keys=[], values=[], timestamps=[])
     return FetchedBatch(partition=partition, batch=nothing, offsets=[], next_offset=end, end_offset=end)
-
-
-def _theirs(partition: TopicPartition) -> confluent_kafka.TopicPartition:
-    return confluent_kafka.TopicPartition(partition.topic, partition.partition)
 
 
 def _names(partitions: Sequence[confluent_kafka.TopicPartition]) -> list[TopicPartition]:

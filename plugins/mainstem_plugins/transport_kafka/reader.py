@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -26,7 +26,9 @@ from mainstem_plugins.transport_kafka.client import (
     columns_of,
     in_words,
     quiet_logger,
+    runs_of,
     take,
+    theirs,
 )
 
 R = TypeVar("R")
@@ -51,6 +53,18 @@ class _Reading:
         self.error: KafkaError | None = None
         self.is_paused = False
         self.read_at = 0.0
+
+    def hold(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self.messages.append(message)
+                self.is_at_end = False
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.end = message.offset()
+                self.is_at_end = True
+            elif error.code() not in PASSING:
+                self.error = error
 
 
 class PartitionReaders:
@@ -89,34 +103,28 @@ class PartitionReaders:
         return await self._loop.run_in_executor(self._thread, work)
 
     async def _poll_once(self, left_s: float) -> None:
-        """All who wait share one poll."""
+        """All who wait share one poll, and its failure."""
         if self._polling is None or self._polling.done():
             self._polling = asyncio.ensure_future(self._in_thread(self._poll))
-        await asyncio.wait({self._polling}, timeout=left_s)
+        polling = self._polling
+        await asyncio.wait({polling}, timeout=left_s)
+        if polling.done():
+            polling.result()
 
     def _poll(self) -> None:
         if self._client is None:
             return
-        for message in take(self._client, POLL_RECORDS, POLL_S):
-            reading = self._readings.get(TopicPartition(message.topic(), message.partition()))
-            if reading is None:
-                continue
-            error = message.error()
-            if error is None:
-                reading.messages.append(message)
-                reading.is_at_end = False
-            elif error.code() == KafkaError._PARTITION_EOF:
-                reading.end = message.offset()
-                reading.is_at_end = True
-            elif error.code() not in PASSING:
-                reading.error = error
+        for partition, run in runs_of(take(self._client, POLL_RECORDS, POLL_S)):
+            reading = self._readings.get(partition)
+            if reading is not None:
+                reading.hold(run)
         full = {
             partition: one
             for partition, one in self._readings.items()
             if not one.is_paused and len(one.messages) > HELD_RECORDS_MAX
         }
         if full:
-            self._client.pause([_theirs(partition) for partition in full])
+            self._client.pause([theirs(partition) for partition in full])
             for one in full.values():
                 one.is_paused = True
 
@@ -140,7 +148,7 @@ class PartitionReaders:
         reading.next_offset = next_offset
         if reading.is_paused and len(reading.messages) <= HELD_RECORDS_MAX // 2:
             assert self._client is not None, "it was paused there"
-            self._client.resume([_theirs(partition)])
+            self._client.resume([theirs(partition)])
             reading.is_paused = False
         return FetchedBatch(
             partition=partition,
@@ -176,7 +184,7 @@ class PartitionReaders:
 
     def _let_go(self, partitions: list[TopicPartition]) -> None:
         assert self._client is not None, "they are assigned there"
-        self._client.incremental_unassign([_theirs(partition) for partition in partitions])
+        self._client.incremental_unassign([theirs(partition) for partition in partitions])
         for partition in partitions:
             del self._readings[partition]
 
@@ -197,7 +205,3 @@ class PartitionReaders:
             self._idle.cancel()
         await self._in_thread(self._end)
         self._thread.shutdown(wait=False)
-
-
-def _theirs(partition: TopicPartition) -> confluent_kafka.TopicPartition:
-    return confluent_kafka.TopicPartition(partition.topic, partition.partition)

@@ -68,24 +68,26 @@ class Examples:
         with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=DEADLINE_S) as answer:
             return json.loads(answer.read())
 
-    def wait_for(self, holds: Callable[[], bool]) -> None:
+    def wait_for(self, holds: Callable[[], bool], seen: Callable[[], Any] = lambda: "") -> None:
+        """What another process does, and tells nobody. `seen`, for when it does not."""
         ends = time.monotonic() + DEADLINE_S
         while not holds():
-            assert time.monotonic() < ends, "it did not come true"
+            assert time.monotonic() < ends, f"it did not come true {seen()}"
             time.sleep(LOOK_S)
 
-    def wait_for_answer(self, path: str, holds: Callable[[Any], bool], *, port: int | None = None) -> Any:
-        ends = time.monotonic() + DEADLINE_S
+    def wait_for_answer(self, path: str, holds: Callable[[Any], bool], *, port: int | None = None) -> None:
         last: Any = None
-        while time.monotonic() < ends:
+
+        def has_it() -> bool:
+            nonlocal last
             try:
                 last = self.get(path, port=port)
-                if holds(last):
-                    return last
             except OSError as error:  # it has not started yet
                 last = error
-            time.sleep(LOOK_S)
-        raise AssertionError(f"{path} has not what it should have: {last!r}")
+                return False
+            return holds(last)
+
+        self.wait_for(has_it, lambda: f"at {path}: {last!r}")
 
     @property
     def bootstrap(self) -> str:
@@ -94,14 +96,14 @@ class Examples:
     def wait_for_end(self, topic: str, count: int) -> int:
         """How many records it has, once there are so many."""
         watcher = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "watcher"})
+
+        def end() -> int:
+            partitions = watcher.list_topics(topic, timeout=DEADLINE_S).topics[topic].partitions
+            return sum(watcher.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions)
+
         try:
-            ends = time.monotonic() + DEADLINE_S
-            while True:
-                partitions = watcher.list_topics(topic, timeout=DEADLINE_S).topics[topic].partitions
-                found = sum(watcher.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions)
-                if found >= count or time.monotonic() > ends:
-                    return found
-                time.sleep(LOOK_S)
+            self.wait_for(lambda: end() >= count)
+            return end()
         finally:
             watcher.close()
 

@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from printing_process import DEADLINE_S, PrintedText
 
-DEADLINE_S = 60
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
 
 
 class Script:
-    """A running script. Its standard error is read as it comes; `wait_for` gives the first line that matches."""
+    """A running script. Its standard error is read as it comes; `wait_for` gives the first place that matches."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
         self.process = process
-        self.errors = ""
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+        self._errors = PrintedText(process.stderr)
+        self.wait_for = self._errors.wait_for
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
-            for line in lines:
-                with self._changed:
-                    self.errors += line
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        with self._changed:
-            found = self._changed.wait_for(
-                lambda: re.search(pattern, self.errors) or self.process.poll() is not None, DEADLINE_S
-            )
-        assert isinstance(found, re.Match), f"{pattern!r} did not come; standard error:\n{self.errors}"
-        return found
+    @property
+    def errors(self) -> str:
+        return self._errors.text
 
     def end(self) -> tuple[int, str, str]:
         """Status, standard output and standard error."""
@@ -52,7 +35,7 @@ class Script:
         output = self.process.stdout.read()
         status = self.process.wait(DEADLINE_S)
         self.process.stdout.close()
-        self._reader.join(DEADLINE_S)
+        self._errors.close()
         return status, output, self.errors
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.integration.pipelines.test_run import produce
+from tests.integration.pipelines.test_run import consume, produce
 
 from mainstem.app.embedded import Broker
 
@@ -82,14 +82,8 @@ def test_the_next_run_restores_from_the_snapshot_of_this_one(start, tmp_path, fl
         assert restoring["records"] == 0, "nothing of the changelog has to be read"
     one(again, "pipeline.restored", task="source/0")
     with Broker(data=tmp_path / "data") as broker:
-        values = consume_all(broker.bootstrap_servers)
-    assert sorted(value["n"] for value in values) == sorted([*range(1, 52)] * 2)
-
-
-def consume_all(bootstrap: str) -> list[Any]:
-    from tests.integration.pipelines.test_run import consume
-
-    return [json.loads(value or b"null") for value in consume(bootstrap, "out", 102)]
+        values = consume(broker.bootstrap_servers, "out", 102)
+    assert sorted(json.loads(value or b"null")["n"] for value in values) == sorted([*range(1, 52)] * 2)
 
 
 @pytest.mark.parametrize(

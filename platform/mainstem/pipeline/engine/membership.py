@@ -35,7 +35,7 @@ class TaskMaker(Protocol):
     def make(self, task_id: TaskId) -> MadeTask: ...
 
     def snapshot(self, task_id: TaskId, committed: StateId | None) -> Snapshot | None:
-        """What an earlier run has left of exactly this state."""
+        """What an earlier run has left of exactly this state. None where state is on disk."""
 
     async def open(self, task: Task) -> None:
         """Its state is there: let its steps begin."""
@@ -152,7 +152,7 @@ class Membership:
             if partition in committed and (known := state_id(committed[partition].metadata)) is not None
         ]
         newest: StateId | None = max(found, key=lambda known: (known.base, known.checkpoint), default=None)
-        snapshot = self._maker.snapshot(task_id, newest) if one.state is None else None
+        snapshot = self._maker.snapshot(task_id, newest)
         self.restoring[task_id] = Restore(
             self._transport, one.changelog, one.kept, newest, self._clock, one.state, snapshot
         )

@@ -42,7 +42,7 @@ class Snapshots:
         for one in running:
             mine = ownership[str(one.task.id)]
             is_committed = mine.checkpoint > 0 and not any(kept.store.has_changes for kept in one.kept.values())
-            if one.changelog is None or one.state is not None or not is_committed:
+            if one.changelog is None or not is_committed:
                 continue
             try:
                 await self._write(one, one.changelog, mine)
